@@ -1,0 +1,33 @@
+package holdfast
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/keys"
+)
+
+// Verdict is what a verified request proved. Only [Verifier.Check] makes one; it must not be changed.
+type Verdict struct {
+	Token     *accesstoken.Token
+	Scheme    Scheme
+	Key       keys.Thumbprint // the key that signed; zero for Bearer
+	Algorithm string          // of the proof
+	// Covered lists what the proof covers, as component identifiers. For DPoP: "@method" and, as its htu, "@scheme",
+	// "@authority" and "@path".
+	Covered []string
+	// BodyCovered tells whether the body's digest is covered. If so, reading the body verifies it.
+	BodyCovered bool
+	// ProofTime is when the client says it made the proof.
+	ProofTime time.Time
+	TargetURI string // the external URL that was checked
+}
+
+type verdictKey struct{}
+
+// FromContext returns the verdict of the request that a handler behind [Verifier.Handler] serves.
+func FromContext(ctx context.Context) (*Verdict, bool) {
+	v, ok := ctx.Value(verdictKey{}).(*Verdict)
+	return v, ok
+}
