@@ -1,0 +1,134 @@
+// Package issuer is an OAuth authorization server that binds every token to its client's key: metadata (RFC 8414), a
+// key set, the client_credentials grant (RFC 6749, section 4.4) and introspection (RFC 7662). Access tokens are JWTs
+// (RFC 9068).
+//
+// [New] makes a [Server] and [Server.Handler] serves it. Endpoints lie under the issuer's own path: Issuer + "/token",
+// "/introspect" and "/jwks"; the metadata is at /.well-known/oauth-authorization-server followed by that path.
+//
+// A token request is authenticated by client_secret_basic or private_key_jwt (RFC 7523), exactly one of them, and
+// proves a key by DPoP (RFC 9449) or an OAuth HTTP signature (draft-richer-oauth-httpsig-03), exactly one of them.
+// Everything is checked before anything is remembered, so a refused or challenged request consumes nothing that its
+// sender needs for the next attempt.
+//
+// What is not checked: whether a pre-registered key or a secret is still its client's alone; and tokens can't be
+// withdrawn, so their lifetime is the time that a mistake lasts. Client ids aren't secret: an assertion for an unknown
+// client is refused sooner than one with a bad signature.
+//
+// Limits: a form of 64 KiB, one resource a token, one signing key.
+package issuer
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/replay"
+)
+
+// Config configures a Server.
+type Config struct {
+	// Issuer is the issuer identifier: an https URL, or http on a loopback host, without query and fragment. Required.
+	// The URLs that proofs are checked against are made from it, never from a request's Host.
+	Issuer string
+	// Signer signs access tokens, with ES256 or Ed25519. Required. Without a key id, its thumbprint is published as one.
+	Signer *keys.Signer
+	// Clients that may authenticate. Ids are unique.
+	Clients []Client
+	// Secret is what nonces are derived from: at least 32 random bytes, the same on every node. Required.
+	Secret []byte
+	// RequireNonce demands a nonce of this server in every DPoP proof (RFC 9449, section 8). Proofs can then not be made
+	// ahead of time by someone who has the key only for a moment.
+	RequireNonce bool
+	// TokenLifetime is how long access tokens live. If zero, 5 minutes.
+	TokenLifetime time.Duration
+	// Replay remembers proofs and client assertions. Required.
+	Replay replay.Guard
+	// Observer, if set, is told of every grant and refusal. It must not block.
+	Observer func(ctx context.Context, e Event)
+	// Now tells the time. If nil, time.Now.
+	Now func() time.Time
+}
+
+// AuthMethod is how a client authenticates, by its registered name (RFC 7591, section 2).
+type AuthMethod string
+
+// The methods.
+const (
+	ClientSecretBasic AuthMethod = "client_secret_basic"
+	PrivateKeyJWT     AuthMethod = "private_key_jwt"
+)
+
+// Binding is the proof that a client's token requests carry, which is what its tokens are bound by.
+type Binding string
+
+// The bindings.
+const (
+	AnyBinding           Binding = ""                      // any one of the others
+	DPoP                 Binding = "dpop"                  // RFC 9449; cnf.jkt
+	HTTPSigPreregistered Binding = "httpsig-preregistered" // draft-richer-oauth-httpsig-03, key named by keyid; cnf.jwk
+	HTTPSigRuntime       Binding = "httpsig-runtime"       // the same, key in pub; cnf.htsk
+)
+
+// Client is a registered client, a resource server that introspects, or both.
+type Client struct {
+	// ID is the client_id: visible ASCII, without spaces. Required.
+	ID string
+	// AuthMethod is the one way in which it authenticates. Required.
+	AuthMethod AuthMethod
+	// SecretHash is the hash of its secret, for client_secret_basic: see [HashSecret].
+	SecretHash SecretHash
+	// Keys are its keys, each with a kid of its own: for private_key_jwt, and for HTTPSigPreregistered, which takes only
+	// keys with a fully specified alg (RFC 9864: Ed25519, not EdDSA).
+	Keys []*keys.Public
+	// Scope lists what it may ask for, and gets if it doesn't ask.
+	Scope []string
+	// Audience lists the resources that it may ask tokens for, as `resource` (RFC 8707) or `audience`, one a token; the
+	// first is the default. If empty, it gets no tokens.
+	Audience []string
+	// Binding is the proof that it must use.
+	Binding Binding
+	// InsecureAllowUnbound grants Bearer tokens to requests without any proof: whoever copies such a token can use it.
+	InsecureAllowUnbound bool
+	// Introspect lists the audiences whose server it is. It may introspect tokens for these; all others look inactive
+	// (RFC 7662, section 2.2), so that a resource server can't probe tokens that it was never meant to see.
+	Introspect []string
+}
+
+// SecretHash is the SHA-256 of a client secret. The zero value matches no secret.
+type SecretHash [32]byte
+
+// HashSecret hashes a client secret, of at least 22 characters: 128 random bits in base64url. A slow hash would protect
+// guessable secrets in a stolen configuration; against 2^128 guesses a fast one is as good, and a slow one on an
+// endpoint that anybody can call is a gift to whoever wants it busy. So secrets must be random: people don't choose them.
+func HashSecret(secret string) (SecretHash, error) { return SecretHash{}, nil }
+
+// Event is a grant or a refusal, for audit logs. It holds no token and no secret.
+type Event struct {
+	Endpoint string // "token" or "introspection"
+	// ClientID is the client's: authenticated, unless Refusal is about its authentication.
+	ClientID string
+	// Refusal is nil for a grant.
+	Refusal *Error
+
+	// Of a token that was granted, or introspected and found active.
+	TokenID  string // jti
+	Audience string
+	Scope    []string
+	Binding  Binding
+	Key      keys.Thumbprint // of the key that the token is bound to; zero for an unbound one
+	Unbound  bool
+}
+
+// Server is an authorization server. It is safe for concurrent use.
+type Server struct{}
+
+// New checks cfg and copies it.
+func New(cfg Config) (*Server, error) { return &Server{}, nil }
+
+// Handler serves the endpoints, by their paths, and answers 404 for others.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "not yet", http.StatusNotImplemented)
+	})
+}
