@@ -1,0 +1,52 @@
+GO       ?= go
+FUZZTIME ?= 60s
+BENCH    ?= .
+
+# Linters have a module of their own, so that nobody who imports holdfast downloads them.
+TOOL = $(GO) tool -modfile=tools/go.mod
+
+.PHONY: test build deps format vet staticcheck race interop bench fuzz lint vuln demo
+
+# Everything that must hold before a change is merged.
+test: deps format vet staticcheck race interop
+
+build:
+	$(GO) build -trimpath -o bin/holdfast ./cmd/holdfast
+
+# The race detector needs a C compiler; a fresh machine may have none.
+deps:
+	@command -v $${CC:-gcc} >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
+	$(GO) mod download
+
+format:
+	@bad=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec gofmt -l {} +); \
+	if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(TOOL) staticcheck ./...
+
+race:
+	$(GO) test -race -timeout 15m ./...
+
+# Other implementations, from npm.
+interop:
+	@if [ -d test/interop ]; then cd test/interop && npm ci --no-fund --no-audit && npm test; fi
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz:
+	GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
+
+lint: format vet staticcheck vuln
+
+# govulncheck asks the public vulnerability database, which a closed network may not reach: that is said, never hidden.
+vuln:
+	@if curl -sSf -m 20 -o /dev/null https://vuln.go.dev/index/db.json; then $(TOOL) govulncheck ./...; \
+	else echo "govulncheck: NOT RUN, https://vuln.go.dev is out of reach"; fi
+
+demo:
+	$(GO) run ./cmd/holdfast demo
