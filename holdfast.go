@@ -1,18 +1,36 @@
-// Package holdfast is the two front doors: [Verifier] checks that a request was made by the holder of its token's key and
-// says what it said when it was signed; [Transport] makes such requests.
+// Package holdfast is the two front doors: [Verifier] checks that a request was made by the holder of its token's key
+// and says what it said when it was signed; [Transport] makes such requests.
+//
+// Most servers want [NewVerifier] and [Verifier.Handler], and read who called from [FromContext]. What is checked, and
+// in which order, is the life of a request in ARCHITECTURE.md. What is not checked: whether the caller may do what it
+// asks for, beyond the scopes that a [Policy] names.
 package holdfast
 
 import "time"
 
-// Scheme is how a request proved possession. The names are those of the Authorization field where there is one.
+// Scheme is how a request proves possession, by its name in the Authorization field. Compare schemes only after
+// parsing: on the wire they are case-insensitive (RFC 9110, section 11.1).
 type Scheme string
 
 // The schemes.
 const (
 	SchemeDPoP    Scheme = "DPoP"    // RFC 9449
 	SchemeHTTPSig Scheme = "HTTPSig" // draft-richer-oauth-httpsig-03
-	SchemeBearer  Scheme = "Bearer"  // RFC 6750: nothing was proved
+	SchemeBearer  Scheme = "Bearer"  // RFC 6750: nothing is proved
 )
 
-// defaultFreshness is how old a proof may be where a configuration doesn't say.
-const defaultFreshness = 60 * time.Second
+// The tags of message signatures (RFC 9421, section 2.3).
+const (
+	// TagProof marks a signature beside a DPoP proof, by the same key, that covers what the proof can't.
+	TagProof = "holdfast-proof"
+	// TagHTTPSig marks the signature of a resource request (draft-richer-oauth-httpsig-03).
+	TagHTTPSig = "httpsig-oauth"
+	// TagHTTPSigToken marks the signature of a token request (draft-richer-oauth-httpsig-03).
+	TagHTTPSigToken = "httpsig-oauth-token-request"
+)
+
+const (
+	defaultFreshness = 60 * time.Second
+	defaultSkew      = 5 * time.Second
+	defaultBodyLimit = 1 << 20
+)

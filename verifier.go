@@ -2,12 +2,15 @@ package holdfast
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
-	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/httpsig"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
@@ -16,36 +19,33 @@ import (
 type Config struct {
 	// Tokens verifies access tokens. Required.
 	Tokens accesstoken.Verifier
-	// Replay remembers proofs. Required unless every policy switches replay off.
+	// Replay remembers proofs. Required, unless the policy switches replay off.
 	Replay replay.Guard
 	// External says what this server is called from outside. Required.
 	External External
-	// Policy is what requests must fulfil. Handlers for routes with other needs use [Verifier.With].
+	// Policy is what requests must fulfil. For routes with other needs see [Verifier.With].
 	Policy Policy
-	// Nonces, if set, challenges clients for server nonces (RFC 9449, section 9): proofs then depend on no clock of theirs.
-	Nonces *dpop.Nonces
-	// DPoPAlgorithms and HTTPSigAlgorithms accepted in proofs. If empty, ECDSA and Ed25519; RSA only if named.
+	// Nonces, if set, challenges clients for server nonces (RFC 9449, section 9): DPoP proofs made in advance are then
+	// good for no longer than a nonce is.
+	Nonces NonceSource
+	// DPoPAlgorithms accepted in proofs. If empty, ECDSA and Ed25519; RSA only if named.
 	DPoPAlgorithms []keys.Algorithm
 	// Freshness is how old a proof may be. If zero, 60 s.
 	Freshness time.Duration
-	// Skew is how far a proof may lie in the future. If zero, 5 s.
+	// Skew is how far a proof may lie in the future, and is granted to Freshness too. If zero, 5 s; negative means none.
 	Skew time.Duration
 	// Observers see every verdict and refusal, after it is reached and before the handler runs.
 	Observers []Observer
 	// Realm is named in challenges, if set.
 	Realm string
-	Now   func() time.Time
+	// Now tells the time. If nil, time.Now.
+	Now func() time.Time
 }
 
-// External says how a server learns its own external URL. Exactly one of Origin and the connection rules.
-type External struct {
-	// Origin is the fixed external origin, "https://api.example", with an optional path prefix that a gateway stripped:
-	// the external URL is Origin followed by the raw request target. If set, nothing else counts.
-	Origin string
-	// TrustedPeers may say with X-Forwarded-Proto, X-Forwarded-Host (and Forwarded) what the client called.
-	// From any other peer these fields are ignored. Without Origin and TrustedPeers, scheme and host are those of the
-	// connection and its Host field.
-	TrustedPeers []netip.Prefix
+// NonceSource issues and checks server nonces. *dpop.Nonces is one.
+type NonceSource interface {
+	dpop.NonceChecker
+	Issue() string
 }
 
 // Observer is told what was decided. Exactly one of verdict and refusal is set. It must not block.
@@ -54,17 +54,175 @@ type Observer interface {
 }
 
 // Verifier checks requests: the life of a request, in ARCHITECTURE.md. It is safe for concurrent use.
-type Verifier struct{}
+type Verifier struct {
+	tokens    accesstoken.Verifier
+	guard     replay.Guard
+	external  external
+	rules     rules
+	nonces    NonceSource
+	dpop      *dpop.Verifier
+	httpsig   *httpsig.Verifier // of HTTPSig requests
+	beside    *httpsig.Verifier // of signatures beside a DPoP proof
+	observers []Observer
+	realm     string
+	age, skew time.Duration
+}
 
 // NewVerifier checks cfg and copies it.
-func NewVerifier(cfg Config) (*Verifier, error) { panic("stub") }
+func NewVerifier(cfg Config) (*Verifier, error) {
+	if cfg.Tokens == nil {
+		return nil, errors.New("holdfast: config: Tokens is required")
+	}
+	if cfg.Freshness < 0 {
+		return nil, errors.New("holdfast: config: negative Freshness")
+	}
+	ext, err := newExternal(cfg.External)
+	if err != nil {
+		return nil, err
+	}
+	v := &Verifier{
+		tokens: cfg.Tokens, guard: cfg.Replay, external: ext, nonces: cfg.Nonces,
+		observers: slices.Clone(cfg.Observers), realm: cfg.Realm, age: cfg.Freshness, skew: cfg.Skew,
+	}
+	if v.age == 0 {
+		v.age = defaultFreshness
+	}
+	if v.skew == 0 {
+		v.skew = defaultSkew
+	}
+	if err := v.buildProofs(cfg); err != nil {
+		return nil, err
+	}
+	return v.With(cfg.Policy)
+}
+
+// buildProofs makes the verifiers of each kind of proof.
+func (v *Verifier) buildProofs(cfg Config) (err error) {
+	dc := dpop.Config{Algorithms: cfg.DPoPAlgorithms, MaxAge: v.age, Skew: v.skew, Now: cfg.Now}
+	if cfg.Nonces != nil {
+		dc.Nonces = cfg.Nonces
+	}
+	if v.dpop, err = dpop.NewVerifier(dc); err != nil {
+		return err
+	}
+	base := httpsig.Config{
+		Tag: TagHTTPSig, Required: httpsigComponents, RequiredParams: []string{"created", "nonce", "tag"},
+		RefusedParams: []string{"alg", "keyid", "pub"}, MaxAge: v.age, Skew: v.skew, Now: cfg.Now,
+	}
+	if v.httpsig, err = httpsig.NewVerifier(base); err != nil {
+		return err
+	}
+	base.Tag, base.Required, base.One = TagProof, besideComponents, true
+	v.beside, err = httpsig.NewVerifier(base)
+	return err
+}
 
 // With returns a Verifier that shares everything but the policy.
-func (v *Verifier) With(p Policy) (*Verifier, error) { panic("stub") }
+func (v *Verifier) With(p Policy) (*Verifier, error) {
+	u, err := compile(p)
+	if err != nil {
+		return nil, err
+	}
+	if v.guard == nil && p.Replay != InsecureReplayOff {
+		return nil, errors.New("holdfast: config: Replay is required unless the policy says InsecureReplayOff")
+	}
+	out := *v
+	out.rules = u
+	return &out, nil
+}
 
 // Check verifies r and returns what it proved, or a *Refusal. On success r.Body is replaced by one that verifies where
-// a digest is covered, so hand this r on, not a clone made before. Nothing of the body is read before the proof holds.
-func (v *Verifier) Check(r *http.Request) (*Verdict, error) { panic("stub") }
+// a digest is covered: hand this r on, not a clone that was made before. Nothing of the body is read before the proof
+// holds.
+func (v *Verifier) Check(r *http.Request) (*Verdict, error) {
+	verdict, err := v.check(r)
+	if err == nil {
+		v.observe(r, verdict, nil)
+		return verdict, nil
+	}
+	refusal := v.refuse(err, r)
+	v.observe(r, nil, refusal)
+	return nil, refusal
+}
 
-// Handler calls next for verified requests, with the verdict in their context, and answers the others.
-func (v *Verifier) Handler(next http.Handler) http.Handler { panic("stub") }
+func (v *Verifier) observe(r *http.Request, verdict *Verdict, refusal *Refusal) {
+	for _, o := range v.observers {
+		o.Observe(r.Context(), r, verdict, refusal)
+	}
+}
+
+// check is the life of a request. Its last step is the only one that changes any state.
+func (v *Verifier) check(r *http.Request) (*Verdict, error) {
+	uri, special, err := v.external.target(r)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := credentialOf(r)
+	if err != nil {
+		return nil, err
+	}
+	token, err := v.tokens.Verify(r.Context(), cred.token)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.rules.admit(cred.scheme, token.Confirmation); err != nil {
+		return nil, err
+	}
+	p, err := v.prove(r, cred, token, uri, special)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkScope(token); err != nil {
+		return nil, err
+	}
+	if err := v.guardBody(r, p); err != nil {
+		return nil, err
+	}
+	if err := v.claim(r.Context(), p); err != nil {
+		return nil, err
+	}
+	return &Verdict{
+		Token: token, Scheme: cred.scheme, Key: p.key, Algorithm: p.algorithm, Covered: p.covered,
+		BodyCovered: p.bodyCovered, ProofTime: p.made, TargetURI: uri,
+	}, nil
+}
+
+func (v *Verifier) checkScope(token *accesstoken.Token) error {
+	for _, s := range v.rules.Scope {
+		if !slices.Contains(token.Scope, s) {
+			return &Refusal{Reason: ReasonScope, Section: "RFC 6750, section 3.1", Part: "scope", Expected: s}
+		}
+	}
+	return nil
+}
+
+// claim marks every use of the proof. A forger never comes here, so it can't fill the guard.
+func (v *Verifier) claim(ctx context.Context, p *proof) error {
+	if v.rules.Replay == InsecureReplayOff {
+		return nil
+	}
+	for _, u := range p.uses {
+		if err := v.guard.Claim(ctx, u); err != nil {
+			return fmt.Errorf("claiming a proof: %w", err)
+		}
+	}
+	return nil
+}
+
+// Handler calls next for verified requests, with the verdict in their context, and answers the others. With a nonce
+// source, verified answers carry the next nonce (RFC 9449, section 8.2).
+func (v *Verifier) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		verdict, err := v.Check(r)
+		if err != nil {
+			var refusal *Refusal
+			errors.As(err, &refusal) // Check returns no other error
+			refusal.ServeHTTP(w, r)
+			return
+		}
+		if v.nonces != nil {
+			w.Header().Set("DPoP-Nonce", v.nonces.Issue())
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), verdictKey{}, verdict)))
+	})
+}

@@ -69,6 +69,9 @@ func (v *Verifier) Verify(r Request) (*Proof, error) { panic("stub") }
 // Proof is a verified proof. Only Verify fills one.
 type Proof struct{}
 
+// Thumbprint returns the thumbprint of the key that signed it.
+func (p *Proof) Thumbprint() keys.Thumbprint { panic("stub") }
+
 // Key returns the key that signed it.
 func (p *Proof) Key() *keys.Public { panic("stub") }
 

@@ -1,0 +1,122 @@
+package holdfast
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/holdfast-project/holdfast/accesstoken"
+)
+
+// credential is the one token that a request carries.
+type credential struct {
+	scheme Scheme
+	token  string
+}
+
+// credentialOf finds it: exactly one Authorization field, and no other way of sending a token beside it
+// (RFC 6750, section 2; RFC 9449, section 7.1).
+func credentialOf(r *http.Request) (credential, error) {
+	if hasQueryToken(r.URL.RawQuery) {
+		return credential{}, &Refusal{Reason: ReasonCredentialAmbiguous, Section: "RFC 6750, section 2", Part: "query", Expected: "no access_token parameter"}
+	}
+	lines := r.Header["Authorization"]
+	if len(lines) == 0 {
+		return credential{}, &Refusal{Reason: ReasonCredentialMissing, Section: "RFC 9449, section 7.1", Part: "Authorization", Expected: "one field"}
+	}
+	if len(lines) > 1 {
+		return credential{}, &Refusal{Reason: ReasonCredentialAmbiguous, Section: "RFC 9449, section 7.2", Part: "Authorization", Expected: "one field", Got: "several"}
+	}
+	name, token, ok := strings.Cut(lines[0], " ")
+	token = strings.TrimLeft(token, " ") // 1*SP (RFC 9110, section 11.4)
+	if !ok || !isToken68(token) {
+		return credential{}, &Refusal{Reason: ReasonCredentialMalformed, Section: "RFC 9110, section 11.4", Part: "Authorization", Expected: "a scheme and one token"}
+	}
+	for _, s := range [...]Scheme{SchemeDPoP, SchemeHTTPSig, SchemeBearer} {
+		if strings.EqualFold(name, string(s)) {
+			return credential{scheme: s, token: token}, nil
+		}
+	}
+	return credential{}, &Refusal{Reason: ReasonSchemeRefused, Section: "RFC 9110, section 11.1", Part: "Authorization", Expected: "DPoP or HTTPSig"}
+}
+
+// isToken68 tells whether s is a non-empty token68 (RFC 9110, section 11.2).
+func isToken68(s string) bool {
+	body := strings.TrimRight(s, "=")
+	if body == "" {
+		return false
+	}
+	for i := range len(body) {
+		c := body[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// hasQueryToken tells whether a query carries an access_token parameter, in any spelling of its name.
+func hasQueryToken(query string) bool {
+	if query == "" {
+		return false
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if name == "access_token" {
+			return true
+		}
+		if strings.Contains(name, "%") {
+			if plain, err := url.QueryUnescape(name); err == nil && plain == "access_token" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// admit is the downgrade rule: the token's confirmation, and nothing that the request says, chooses the proof. A bound
+// token under another scheme is refused, and so is an unbound one under a scheme that would prove nothing about it.
+func (u *rules) admit(scheme Scheme, c accesstoken.Confirmation) error {
+	var want Scheme
+	switch c.Binding {
+	case accesstoken.BoundJKT:
+		want = SchemeDPoP
+	case accesstoken.BoundJWK, accesstoken.BoundHTSK:
+		want = SchemeHTTPSig
+	case accesstoken.Unbound:
+		want = SchemeBearer
+	default:
+		return &Refusal{Reason: ReasonBindingUnsupported, Section: "RFC 7800, section 3.1", Part: "cnf", Expected: "jkt, jwk or htsk", Got: string(c.Binding)}
+	}
+	switch {
+	case scheme != want && want == SchemeBearer:
+		return &Refusal{Reason: ReasonUnbound, Section: "RFC 9449, section 7.1", Part: "cnf", Expected: "a confirmation", Got: "none"}
+	case scheme != want:
+		return &Refusal{Reason: ReasonDowngrade, Section: "RFC 9449, section 7.2", Part: "Authorization scheme", Expected: string(want), Got: string(scheme)}
+	case scheme == SchemeBearer && u.Bearer != InsecureBearerObserved:
+		return &Refusal{Reason: ReasonUnbound, Section: "RFC 9449, section 7.2", Part: "cnf", Expected: "a confirmation", Got: "none"}
+	case scheme != SchemeBearer && !u.accepts(scheme):
+		return &Refusal{Reason: ReasonSchemeRefused, Part: "Authorization scheme", Expected: u.schemeNames(), Got: string(scheme)}
+	}
+	return nil
+}
+
+func (u *rules) accepts(scheme Scheme) bool {
+	for _, s := range u.Schemes {
+		if s == scheme {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *rules) schemeNames() string {
+	names := make([]string, len(u.Schemes))
+	for i, s := range u.Schemes {
+		names[i] = string(s)
+	}
+	return strings.Join(names, " or ")
+}

@@ -1,0 +1,175 @@
+package holdfast
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/contentdigest"
+	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/replay"
+)
+
+var (
+	httpsigComponents = httpsig.Components(`"@method"`, `"@target-uri"`, `"authorization"`)
+	besideComponents  = httpsig.Components(`"@method"`, `"@target-uri"`, `"authorization"`, `"dpop"`)
+	digestComponent   = httpsig.Components(`"content-digest"`)[0]
+)
+
+// proof is what a request's proof was found to say.
+type proof struct {
+	key         keys.Thumbprint
+	algorithm   string
+	covered     []string
+	bodyCovered bool
+	made        time.Time
+	uses        []replay.Claim // what must be claimed before the request is let through
+}
+
+// prove checks the proof that the token's confirmation asks for: signature, coverage and freshness.
+func (v *Verifier) prove(r *http.Request, cred credential, token *accesstoken.Token, uri, special string) (*proof, error) {
+	switch cred.scheme {
+	case SchemeDPoP:
+		return v.proveDPoP(r, cred, token, uri, special)
+	case SchemeHTTPSig:
+		return v.proveHTTPSig(r, token, uri, special)
+	}
+	return &proof{}, nil // a bearer token, which admit let through: nothing is proved
+}
+
+func (v *Verifier) proveDPoP(r *http.Request, cred credential, token *accesstoken.Token, uri, special string) (*proof, error) {
+	p, err := v.dpop.Verify(dpop.Request{
+		Fields: r.Header["Dpop"], Method: r.Method, TargetURI: uri,
+		Token: cred.token, Thumbprint: token.Confirmation.Thumbprint,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &proof{
+		key: p.Thumbprint(), algorithm: string(p.Algorithm()), covered: coveredByDPoP, made: p.IssuedAt(),
+		uses: []replay.Claim{{Owner: p.Thumbprint(), ID: "dpop " + p.ID(), Made: p.IssuedAt(), Until: p.Expires()}},
+	}
+	// A signature beside the proof covers the proof, so its own nonce needs no claim: the jti stands for both.
+	sig, err := v.signatureBeside(r, p, uri, special)
+	if err != nil {
+		return nil, err
+	}
+	demanded := v.rules.demanded(r, hasBody(r))
+	if sig == nil {
+		if v.rules.exceedsDPoP(demanded) {
+			return nil, uncovered(SchemeDPoP, "signature", demanded)
+		}
+		return out, nil
+	}
+	return out, v.cover(out, SchemeDPoP, []*httpsig.Signature{sig}, demanded)
+}
+
+// signatureBeside verifies the message signature that accompanies a DPoP proof, or returns nil if there is none. One
+// that is there must hold, even where the policy doesn't ask for it.
+func (v *Verifier) signatureBeside(r *http.Request, p *dpop.Proof, uri, special string) (*httpsig.Signature, error) {
+	if _, ok := r.Header["Signature-Input"]; !ok {
+		return nil, nil
+	}
+	key, err := httpsig.NewJOSEKey(p.Key())
+	if err != nil {
+		return nil, err
+	}
+	sigs, err := v.verifySignatures(v.beside, r, key, uri, special)
+	if err != nil {
+		var e *httpsig.Error
+		if errors.As(err, &e) && e.Reason == httpsig.Missing {
+			return nil, nil // others' signatures are none of our business
+		}
+		return nil, err
+	}
+	return sigs[0], nil
+}
+
+func (v *Verifier) proveHTTPSig(r *http.Request, token *accesstoken.Token, uri, special string) (*proof, error) {
+	key, err := confirmationKey(token.Confirmation)
+	if err != nil {
+		return nil, err
+	}
+	sigs, err := v.verifySignatures(v.httpsig, r, key, uri, special)
+	if err != nil {
+		return nil, err
+	}
+	// Every signature with the tag was verified, as the draft asks; the policy's coverage must hold for each of them,
+	// so that none can be added to stand in for another.
+	in := sigs[0].Input()
+	out := &proof{key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: in.Created()}
+	for _, s := range sigs {
+		made := s.Input().Created()
+		out.uses = append(out.uses, replay.Claim{
+			Owner: key.Thumbprint(), ID: "httpsig " + s.Input().Nonce(), Made: made, Until: made.Add(v.age + max(v.skew, 0)),
+		})
+	}
+	return out, v.cover(out, SchemeHTTPSig, sigs, v.rules.demanded(r, hasBody(r)))
+}
+
+// confirmationKey is the key of an httpsig-bound token with its one algorithm.
+func confirmationKey(c accesstoken.Confirmation) (*httpsig.Key, error) {
+	if c.Binding == accesstoken.BoundHTSK {
+		return httpsig.NewKey(c.Key, httpsig.Algorithm(c.Algorithm))
+	}
+	return httpsig.NewJOSEKey(c.Key)
+}
+
+func algorithmName(k *httpsig.Key, c accesstoken.Confirmation) string {
+	if a := k.Algorithm(); a != "" {
+		return string(a)
+	}
+	return string(c.Key.Algorithm())
+}
+
+func (v *Verifier) verifySignatures(by *httpsig.Verifier, r *http.Request, key *httpsig.Key, uri, special string) ([]*httpsig.Signature, error) {
+	m := httpsig.RequestMessage(r, uri)
+	m.RequestTarget = special
+	return by.Verify(r.Context(), m, func(context.Context, *httpsig.Input) (*httpsig.Key, error) { return key, nil })
+}
+
+// cover checks what the policy demands and records what is covered.
+func (v *Verifier) cover(out *proof, scheme Scheme, sigs []*httpsig.Signature, demanded []httpsig.Component) error {
+	for _, s := range sigs {
+		for _, c := range demanded {
+			if !s.Input().Covers(c) {
+				return uncovered(scheme, c.String(), demanded)
+			}
+		}
+		out.bodyCovered = out.bodyCovered || s.Input().Covers(digestComponent)
+	}
+	components := sigs[0].Input().Components()
+	out.covered = make([]string, len(components))
+	for i, c := range components {
+		out.covered[i] = c.String()
+	}
+	return nil
+}
+
+// hasBody tells whether a request may bring body bytes. A length of -1 means that only reading tells.
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+// guardBody makes a body with a covered digest unreadable where it differs (RFC 9421, section 7.2.8).
+func (v *Verifier) guardBody(r *http.Request, p *proof) error {
+	if !p.bodyCovered {
+		return nil
+	}
+	digests, err := contentdigest.Parse(r.Header["Content-Digest"])
+	if err != nil {
+		return err
+	}
+	if !hasBody(r) {
+		return digests.Verify(nil)
+	}
+	if v.rules.Body == BodyStreamed {
+		r.Body = contentdigest.NewReader(r.Body, digests)
+		return nil
+	}
+	return bufferBody(r, digests, v.rules.BodyLimit)
+}
