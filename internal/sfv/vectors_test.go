@@ -96,7 +96,7 @@ func TestVectors(t *testing.T) {
 				if err != nil {
 					t.Fatal(err) // what can fail parses here too
 				}
-				if diff := cmp.Diff(got, expected(t, v), cmp.AllowUnexported(Value{}), ignoreRepeated, cmpopts.EquateEmpty()); diff != "" {
+				if diff := cmp.Diff(got, expected(t, v), cmp.AllowUnexported(Value{}), ignoreRepeated, equateEmpty); diff != "" {
 					t.Errorf("value (-got +want):\n%s", diff)
 				}
 				text, err := serialise(v.HeaderType, got)
@@ -130,6 +130,8 @@ func TestSerialisationVectors(t *testing.T) {
 		}
 	}
 }
+
+var equateEmpty = cmpopts.EquateEmpty()
 
 var ignoreRepeated = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Repeated" }, cmp.Ignore())
 
