@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-project/holdfast"
+)
+
+// exchange is one request on its way to the upstream and back.
+type exchange struct {
+	route   *route
+	verdict *holdfast.Verdict // nil on a public route
+	target  target
+	path    string                // for the upstream
+	header  http.Header           // of the answer, from before the upstream was asked
+	failed  atomic.Pointer[error] // why the client's body couldn't be read to its end
+	cancel  context.CancelFunc    // ends the exchange
+	lease   *time.Timer           // cancels when the token expires; nil if the answer doesn't outlive it
+	ident   string                // for the identity header
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+
+// statusClientGone is for logs and metrics alone: its reader is gone. It is the number that nginx uses.
+const statusClientGone = 499
+
+// forward sends a request that was let through to the upstream.
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
+	x := &exchange{route: rt}
+	x.verdict, _ = holdfast.FromContext(r.Context())
+	var refusal *holdfast.Refusal
+	if x.target, refusal = parseTarget(r); refusal == nil {
+		refusal = g.confirm(r, x)
+	}
+	if refusal == nil {
+		x.path, refusal = rt.upstreamPath(x.target.path)
+	}
+	if refusal != nil {
+		g.refuse(w, r, refusal)
+		return
+	}
+	if g.identity != nil && x.verdict != nil {
+		var err error
+		if x.ident, err = g.identity.state(x.verdict, r.Method, rt.origin); err != nil {
+			g.log.ErrorContext(r.Context(), "can't sign the identity header", "route", rt.pattern, "err", err)
+			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+			return
+		}
+	}
+	if r.ContentLength != 0 {
+		// Fails where reading and writing at once is a matter of course (HTTP/2) or impossible.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
+	// Interim answers (1xx) of the upstream would take away what is set here, so it is kept until the final one.
+	x.header = w.Header().Clone()
+	clear(w.Header())
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), exchangeKey{}, x))
+	x.cancel = cancel
+	defer x.end()
+	g.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// end releases what an exchange holds.
+func (x *exchange) end() {
+	x.cancel()
+	if x.lease != nil {
+		x.lease.Stop()
+	}
+}
+
+// confirm refuses what was verified for another route than it was matched to: behind a fixed origin or a trusted peer,
+// the host that a proof covers isn't the Host field's.
+func (g *Gateway) confirm(r *http.Request, x *exchange) *holdfast.Refusal {
+	if x.verdict == nil {
+		return nil
+	}
+	_, host := origin(x.verdict.TargetURI)
+	if host == r.Host {
+		return nil // as matched
+	}
+	if rt, refusal := g.routes.find(host, x.target.path, r.Method); refusal != nil || rt != x.route {
+		return &holdfast.Refusal{Reason: ReasonHost, Section: "RFC 9110, section 7.4", Part: "host", Expected: x.route.Host,
+			Got: host, Status: http.StatusMisdirectedRequest}
+	}
+	return nil
+}
+
+// origin returns scheme and authority of an absolute URI.
+func origin(uri string) (scheme, host string) {
+	scheme, rest, _ := strings.Cut(uri, "://")
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		rest = rest[:i]
+	}
+	return scheme, rest
+}
+
+func (g *Gateway) buildProxy(tlsConfig *tls.Config) {
+	newTransport := func() *http.Transport {
+		return &http.Transport{
+			// No proxy: an upstream is reached as configured, whatever the environment says.
+			DialContext:            (&net.Dialer{Timeout: g.limits.DialTimeout}).DialContext,
+			TLSHandshakeTimeout:    g.limits.DialTimeout,
+			ResponseHeaderTimeout:  g.limits.AnswerTimeout,
+			ExpectContinueTimeout:  time.Second,
+			IdleConnTimeout:        90 * time.Second,
+			MaxIdleConnsPerHost:    256,
+			MaxResponseHeaderBytes: int64(g.limits.HeaderBytes),
+			DisableCompression:     true, // an answer passes as it is
+			Protocols:              new(http.Protocols),
+		}
+	}
+	g.http, g.h2c = newTransport(), newTransport()
+	g.http.Protocols.SetHTTP1(true)
+	g.http.Protocols.SetHTTP2(true)
+	g.h2c.Protocols.SetUnencryptedHTTP2(true)
+	if tlsConfig != nil {
+		g.http.TLSClientConfig = tlsConfig.Clone()
+	}
+	g.proxy = &httputil.ReverseProxy{
+		Rewrite: g.rewrite, ModifyResponse: g.modify, ErrorHandler: g.fail, FlushInterval: -1,
+		Transport:  roundTripper(g.roundTrip),
+		BufferPool: &bufferPool{},
+		ErrorLog:   slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// roundTripper is a function that makes requests.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func (g *Gateway) roundTrip(r *http.Request) (*http.Response, error) {
+	if exchangeOf(r.Context()).route.h2c && r.Header.Get("Upgrade") == "" {
+		return g.h2c.RoundTrip(r)
+	}
+	return g.http.RoundTrip(r)
+}
+
+// rewrite makes the upstream's request.
+func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
+	x := exchangeOf(pr.In.Context())
+	out := pr.Out
+	// Opaque is the one way to have net/http send a path as it is.
+	out.URL = &url.URL{
+		Scheme: x.route.Upstream.Scheme, Host: x.route.Upstream.Host, Opaque: x.path,
+		RawQuery: x.target.query, ForceQuery: x.target.mark,
+	}
+	out.Host = x.route.Upstream.Host
+	g.fields.clean(out.Header, !x.route.InsecurePublic)
+	g.fields.clean(out.Trailer, !x.route.InsecurePublic)
+	if !strings.EqualFold(out.Header.Get("Upgrade"), "websocket") {
+		// Nothing else: an upstream that accepts h2c would take unverified requests through the same connection.
+		out.Header.Del("Upgrade")
+		out.Header.Del("Connection")
+	}
+	g.setForwarded(pr, x)
+	if x.verdict != nil {
+		if x.ident != "" {
+			out.Header.Set(g.identity.Header, x.ident)
+		}
+		if g.plain != "" {
+			tell(out.Header, g.plain, x.verdict)
+		}
+	}
+	if g.propagate != nil {
+		g.propagate(out.Context(), out.Header)
+	}
+	if out.Body != nil {
+		in := pr.In
+		out.Body = &heldBody{ReadCloser: out.Body, hold: x.verdict != nil && x.verdict.BodyCovered, done: func(err error) {
+			if err != io.EOF {
+				x.failed.Store(&err)
+				return
+			}
+			// Only now are the trailers of in there; those of out were made before.
+			for name := range out.Trailer {
+				out.Trailer[name] = in.Trailer[name]
+			}
+		}}
+	}
+}
+
+// setForwarded tells the upstream what the client called: what was verified, where something was.
+func (g *Gateway) setForwarded(pr *httputil.ProxyRequest, x *exchange) {
+	scheme, host := "http", pr.In.Host
+	if pr.In.TLS != nil {
+		scheme = "https"
+	}
+	if x.verdict != nil {
+		scheme, host = origin(x.verdict.TargetURI)
+	}
+	h := pr.Out.Header
+	h.Set("X-Forwarded-Proto", scheme)
+	h.Set("X-Forwarded-Host", host)
+	peer, err := netip.ParseAddrPort(pr.In.RemoteAddr)
+	if err != nil {
+		return // not over TCP: there is no address to tell
+	}
+	addr := peer.Addr().Unmap()
+	chain := addr.String()
+	for _, p := range g.trusted {
+		if before := pr.In.Header["X-Forwarded-For"]; p.Contains(addr) && len(before) > 0 {
+			chain = strings.Join(before, ", ") + ", " + chain
+			break
+		}
+	}
+	h.Set("X-Forwarded-For", chain)
+}
+
+// modify looks at the upstream's answer before the client gets it.
+func (g *Gateway) modify(res *http.Response) error {
+	x := exchangeOf(res.Request.Context())
+	if failed := x.failed.Load(); failed != nil {
+		return *failed // the upstream's comment on a body that it didn't get
+	}
+	if x.verdict != nil {
+		// These speak for the verifier.
+		maps.DeleteFunc(res.Header, func(name string, _ []string) bool {
+			return name == "Dpop-Nonce" || strings.HasPrefix(name, "Pop-")
+		})
+	}
+	maps.Copy(res.Header, x.header)
+	if x.verdict == nil {
+		return nil
+	}
+	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if expires := x.verdict.Token.Expires; !expires.IsZero() &&
+		(res.StatusCode == http.StatusSwitchingProtocols || media == "text/event-stream") {
+		// Such an answer has no end of its own; it mustn't outlive what let it in.
+		x.lease = time.AfterFunc(expires.Sub(g.now()), x.cancel)
+	}
+	return nil
+}
+
+// fail answers where the upstream didn't. The client learns no details.
+func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r.Context())
+	maps.Copy(w.Header(), x.header)
+	if failed := x.failed.Load(); failed != nil {
+		g.refuse(w, r, bodyRefusal(*failed))
+		return
+	}
+	status := http.StatusBadGateway
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		status = statusClientGone
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		status = http.StatusGatewayTimeout
+	}
+	if status != statusClientGone {
+		g.log.WarnContext(r.Context(), "upstream failed", "route", x.route.pattern, "status", status, "err", err)
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+// bufferPool lends the buffers that answers are copied with.
+type bufferPool struct{ pool sync.Pool }
+
+func (p *bufferPool) Get() []byte {
+	if b, ok := p.pool.Get().(*[32 << 10]byte); ok {
+		return b[:]
+	}
+	return new([32 << 10]byte)[:]
+}
+
+func (p *bufferPool) Put(b []byte) { p.pool.Put((*[32 << 10]byte)(b)) }
