@@ -1,37 +1,76 @@
 package holdfast
 
 import (
+	"io"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
 
+	"github.com/holdfast-project/holdfast/httpsig"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
 // Transport adds to each request the proof that its token needs. With a Source it calls resources; without one it
 // signs requests to a token endpoint, so that it serves as the client of golang.org/x/oauth2's own grants.
-// It is safe for concurrent use and must not be copied after first use.
+//
+// It answers by itself what a server refuses only for the moment: a nonce to use (RFC 9449, sections 8 and 9), more to
+// cover (Accept-Signature, RFC 9421, section 5.1; only for resources, and only with components of the request), a proof
+// that was seen before, a proof whose time is wrong. Each is answered once, with at most three attempts for a request,
+// each with a proof of its own. Anything else, an error of Base included, is the caller's.
+//
+// Only a request whose body can be sent again is sent again: one without a body, with GetBody, or of a known length up
+// to 1 MiB, which is buffered. Any other body is one-way: the refusal is then the response, and a later request has
+// what it taught. A server that demands nonces should be sent something else first.
+//
+// Nonces, wanted coverage and the server's clock are remembered for 100 origins. The clock is believed only where TLS
+// or the loopback interface vouches for the answer, only when a server finds a proof's time wrong, up to a day, and for
+// that origin alone. So a server can get proofs dated up to a day ahead out of a client; they are good only for URLs
+// of its own, until then.
+//
+// A request's URL, headers and body are never written to. Requests that bring a DPoP, Signature-Input or Signature
+// field are refused, and to resources also those with Authorization: nothing is overwritten in silence. A redirect within
+// the origin gets a proof of its own; one that leaves it is refused. To follow it, stop at http.ErrUseLastResponse
+// and make a new request.
+//
+// What is signed is what net/http will send: non-ASCII hosts must be in their xn-- form, and fields that net/http adds
+// or rewrites by itself are covered only where the caller set them (User-Agent, Accept-Encoding) or never
+// (Content-Length). Fields that a further RoundTripper below adds are not covered.
+//
+// It is safe for concurrent use. Its fields must not change, and it must not be copied, after first use.
 type Transport struct {
 	// Base makes the requests. If nil, http.DefaultTransport.
 	Base http.RoundTripper
-	// Source gives access tokens. A token's type (DPoP, httpsig, Bearer) chooses the proof. If nil, requests are token
-	// requests and Scheme chooses it.
+	// Source gives the access token of each request. Its type (DPoP, httpsig, Bearer) chooses the proof. If nil, requests
+	// are token requests and Scheme chooses it.
 	Source oauth2.TokenSource
 	// Signer holds the key that tokens are bound to. Required.
 	Signer *keys.Signer
-	// Scheme of token requests. If empty, DPoP.
+	// Scheme of token requests, DPoP or HTTPSig. If empty, DPoP. Only without a Source.
 	Scheme Scheme
+	// Preregistered names the Signer's key by its key id in HTTPSig token requests, for a client whose key the
+	// authorization server knows. Otherwise each of them introduces the key itself (draft-richer-oauth-httpsig-03).
+	Preregistered bool
 	// Cover lists further components to sign wherever a request has them, before a server asks for them: "@query",
-	// "content-type", …. Servers that ask are answered anyway.
+	// "content-type", …. A DPoP request then has a signature beside its proof.
 	Cover []string
-	// DigestBody covers the body with a Content-Digest where its bytes can be had (GetBody, or up to BodyLimit).
+	// DigestBody covers every body with a Content-Digest, and refuses one-way bodies over 1 MiB, which can't be digested
+	// before they are sent. Bodies with GetBody are read twice. A Content-Digest that the caller set is used as it is.
 	DigestBody bool
 	// InsecureAllowBearer sends tokens of type Bearer as they are: whoever sees one can use it. Otherwise they are refused.
 	InsecureAllowBearer bool
-	// Trace, if set, is told of every request as it is sent, proofs included, for tools that show them.
+	// Trace, if set, is told of every request before it is sent, proofs included, for tools that show them.
 	Trace func(*Attempt)
-	Now   func() time.Time
+	// Now tells the time. If nil, time.Now.
+	Now func() time.Time
+
+	once    sync.Once
+	err     error // what is wrong with the fields above
+	cover   []httpsig.Component
+	runtime runtimeKey
+	memory  transportMemory
 }
 
 // Attempt is one request as sent by a Transport.
@@ -39,9 +78,64 @@ type Attempt struct {
 	Request *http.Request // don't change or read its body
 	Scheme  Scheme
 	Base    []byte // the signature base, or the DPoP proof's claims
+	Beside  []byte // the base of the signature beside a DPoP proof, if there is one
 	// Because is why it is a retry: "use_dpop_nonce", "coverage", "replayed", "clock", or "" for the first.
 	Because string
 }
 
-// RoundTrip implements http.RoundTripper.
-func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) { panic("stub") }
+// maxAttempts bounds how often one request is sent.
+const maxAttempts = 3
+
+// RoundTrip implements http.RoundTripper. Errors are *TransportError, or Base's.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	c, err := t.newCall(r)
+	if err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close() // the RoundTripper's contract; there is nothing to tell
+		}
+		return nil, err
+	}
+	defer c.body.close() // does nothing once the body was handed on
+	tried := make([]string, 0, maxAttempts)
+	for because := ""; ; {
+		tried = append(tried, because)
+		out, err := c.attempt(because)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := t.base().RoundTrip(out)
+		if err != nil {
+			return nil, err
+		}
+		if resp.Request == nil {
+			resp.Request = out // a redirect is judged by it
+		}
+		because = c.learn(resp)
+		if slices.Contains(tried, because) || len(tried) == maxAttempts || !c.body.replayable() {
+			return resp, nil
+		}
+		discard(resp.Body)
+	}
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base != nil {
+		return t.Base
+	}
+	return http.DefaultTransport
+}
+
+func (t *Transport) now() time.Time {
+	if t.Now != nil {
+		return t.Now()
+	}
+	return time.Now()
+}
+
+// discard ends a response that was answered, so that its connection can be used again where that costs little.
+func discard(body io.ReadCloser) {
+	const most = 64 << 10
+	// If either fails, the connection isn't used again; the next attempt doesn't depend on it.
+	_, _ = io.CopyN(io.Discard, body, most)
+	_ = body.Close()
+}
