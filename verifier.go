@@ -30,6 +30,8 @@ type Config struct {
 	Nonces NonceSource
 	// DPoPAlgorithms accepted in proofs. If empty, ECDSA and Ed25519; RSA only if named.
 	DPoPAlgorithms []keys.Algorithm
+	// MaxProofBytes bounds a DPoP proof. If zero, 8192.
+	MaxProofBytes int
 	// Freshness is how old a proof may be. If zero, 60 s.
 	Freshness time.Duration
 	// Skew is how far a proof may lie in the future, and is granted to Freshness too. If zero, 5 s; negative means none.
@@ -98,7 +100,7 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 
 // buildProofs makes the verifiers of each kind of proof.
 func (v *Verifier) buildProofs(cfg Config) (err error) {
-	dc := dpop.Config{Algorithms: cfg.DPoPAlgorithms, MaxAge: v.age, Skew: v.skew, Now: cfg.Now}
+	dc := dpop.Config{Algorithms: cfg.DPoPAlgorithms, MaxAge: v.age, Skew: v.skew, MaxBytes: cfg.MaxProofBytes, Now: cfg.Now}
 	if cfg.Nonces != nil {
 		dc.Nonces = cfg.Nonces
 	}

@@ -1,0 +1,212 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/keys"
+)
+
+// attack is a row.
+type attack struct {
+	name    string
+	content bool // it changes only what DPoP doesn't sign
+	run     func(ctx context.Context, s *stage, l *lane) (answer, error)
+}
+
+// attacks in the order of the table. The last ones put the clock forward.
+var attacks = []attack{
+	{name: "token alone", run: tokenAlone},
+	{name: "token with own key", run: ownKey},
+	{name: "replayed request", run: replayed},
+	{name: "other method", run: changed(func(c *captured) { c.method = http.MethodDelete })},
+	{name: "other path", run: changed(func(c *captured) { c.target = strings.Replace(c.target, "/transfers", "/accounts", 1) })},
+	{name: "other query", content: true, run: changed(func(c *captured) { c.target = strings.Replace(c.target, "account=7", "account=8", 1) })},
+	{name: "changed body", content: true, run: changed(func(c *captured) { c.body = bytes.Replace(c.body, []byte("bob"), []byte("eve"), 1) })},
+	{name: "changed header", content: true, run: changed(func(c *captured) { c.set("Idempotency-Key", "another") })},
+	{name: "truncated body", content: true, run: changed(func(c *captured) { c.body = c.body[:len(c.body)/2] })},
+	{name: "downgrade to Bearer", run: downgraded},
+	{name: "captured nonce, own key", run: capturedNonce},
+	{name: "kept until it expired", run: expired},
+}
+
+// capture has the lane's honest client make a request and returns its bytes. If held, it never arrived.
+func (s *stage) capture(ctx context.Context, l *lane, held bool) (*captured, error) {
+	w := &wire{gateway: s.gateway}
+	client := l.client(w)
+	// The first request brings the nonce, as it would in a client that has been up for a while.
+	for _, hold := range []bool{false, held} {
+		w.hold = hold
+		r, err := s.transfer(ctx, l, "captured")
+		if err != nil {
+			return nil, err
+		}
+		resp, err := client.Do(r)
+		if hold && errors.Is(err, errHeld) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("the honest request was answered %s", resp.Status)
+		}
+	}
+	return parse(w.seen)
+}
+
+// tokenAlone sends the token as the thief of a log or a cache would: without any proof.
+func tokenAlone(ctx context.Context, s *stage, l *lane) (answer, error) {
+	c, err := s.capture(ctx, l, true)
+	if err != nil {
+		return answer{}, err
+	}
+	c.drop("DPoP", "Signature", "Signature-Input", "Content-Digest")
+	return s.send(c)
+}
+
+// ownKey uses the token with a client as good as ours, and a key of the attacker's.
+func ownKey(ctx context.Context, s *stage, l *lane) (answer, error) {
+	signer, err := keys.Generate(keys.ES256)
+	if err != nil {
+		return answer{}, err
+	}
+	thief := &http.Client{Transport: l.transport(&wire{gateway: s.gateway}, signer)}
+	r, err := s.transfer(ctx, l, "thief")
+	if err != nil {
+		return answer{}, err
+	}
+	return s.watch(func() (*http.Response, error) { return thief.Do(r) })
+}
+
+// replayed sends a request that arrived once more, byte for byte.
+func replayed(ctx context.Context, s *stage, l *lane) (answer, error) {
+	c, err := s.capture(ctx, l, false)
+	if err != nil {
+		return answer{}, err
+	}
+	return s.send(c)
+}
+
+// changed keeps a request from arriving and sends a changed one in its place.
+func changed(edit func(*captured)) func(context.Context, *stage, *lane) (answer, error) {
+	return func(ctx context.Context, s *stage, l *lane) (answer, error) {
+		c, err := s.capture(ctx, l, true)
+		if err != nil {
+			return answer{}, err
+		}
+		before := string(c.bytes())
+		edit(c)
+		if string(c.bytes()) == before {
+			return answer{}, errors.New("the attack changed nothing")
+		}
+		return s.send(c)
+	}
+}
+
+// downgraded presents the token as the bearer token that it would be elsewhere.
+func downgraded(ctx context.Context, s *stage, l *lane) (answer, error) {
+	c, err := s.capture(ctx, l, true)
+	if err != nil {
+		return answer{}, err
+	}
+	_, token, _ := strings.Cut(c.field("Authorization"), " ")
+	c.set("Authorization", "Bearer "+token)
+	return s.send(c)
+}
+
+// capturedNonce makes a fresh proof with the attacker's key around a nonce that the victim was given.
+func capturedNonce(ctx context.Context, s *stage, l *lane) (answer, error) {
+	c, err := s.capture(ctx, l, true)
+	if err != nil {
+		return answer{}, err
+	}
+	signer, err := keys.Generate(keys.ES256)
+	if err != nil {
+		return answer{}, err
+	}
+	if proof := c.field("DPoP"); proof != "" {
+		err = reproof(c, l, signer, proof)
+	}
+	if err == nil && c.field("Signature-Input") != "" {
+		err = resign(c, l, signer)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	return s.send(c)
+}
+
+// reproof replaces the DPoP proof by one of signer's with the same nonce.
+func reproof(c *captured, l *lane, signer *keys.Signer, proof string) error {
+	parts := strings.Split(proof, ".")
+	if len(parts) != 3 {
+		return errors.New("the captured proof is no JWT")
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return err
+	}
+	var theirs struct{ Nonce string }
+	if err := json.Unmarshal(claims, &theirs); err != nil {
+		return err
+	}
+	if theirs.Nonce == "" {
+		return errors.New("the captured proof has no nonce")
+	}
+	_, token, _ := strings.Cut(c.field("Authorization"), " ")
+	own, err := dpop.Sign(signer, dpop.Params{Method: c.method, TargetURI: l.origin + c.target, Token: token, Nonce: theirs.Nonce, Now: l.clock.now()})
+	if err != nil {
+		return err
+	}
+	c.set("DPoP", own)
+	return nil
+}
+
+// resign replaces the message signature by one of signer's with the same components, tag and nonce.
+func resign(c *captured, l *lane, signer *keys.Signer) error {
+	h := http.Header{}
+	for _, f := range c.fields {
+		h.Add(f[0], f[1])
+	}
+	inputs, err := httpsig.ParseInputs(h)
+	if err != nil {
+		return err
+	}
+	theirs := inputs[0]
+	h.Del("Signature-Input")
+	h.Del("Signature")
+	own, err := httpsig.NewSigner(httpsig.SignerConfig{
+		Key: signer, Label: theirs.Label(), Components: theirs.Components(), Tag: theirs.Tag(), Nonce: theirs.Nonce, Now: l.clock.now,
+	})
+	if err != nil {
+		return err
+	}
+	fields, err := own.Sign(&httpsig.Message{Method: c.method, TargetURI: l.origin + c.target, Header: h})
+	if err != nil {
+		return err
+	}
+	c.set("Signature-Input", fields.SignatureInput)
+	c.set("Signature", fields.Signature)
+	return nil
+}
+
+// expired holds a request back until its proof is too old. The token is still good.
+func expired(ctx context.Context, s *stage, l *lane) (answer, error) {
+	c, err := s.capture(ctx, l, true)
+	if err != nil {
+		return answer{}, err
+	}
+	s.clock.advance(70 * time.Second)
+	return s.send(c)
+}

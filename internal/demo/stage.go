@@ -1,0 +1,288 @@
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/gateway"
+	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/replay"
+)
+
+// audience is the resource that all tokens are for.
+const audience = "https://payments.example"
+
+// stage is everything that runs.
+type stage struct {
+	api       *api
+	lanes     []*lane
+	issuerURL string
+	gateway   string // host:port, where the attacker sends bytes
+	clock     *clock
+	closers   []io.Closer
+	cancel    context.CancelFunc
+}
+
+// clock is the time of servers and clients alike. It can only be put forward.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time           { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(by time.Duration) { c.ahead.Add(int64(by)) }
+
+// api is the sample API: it acts on a request once it has read all of it.
+type api struct{ acted atomic.Int64 }
+
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 1<<20)); err != nil {
+		http.Error(w, "incomplete request", http.StatusBadRequest)
+		return
+	}
+	a.acted.Add(1)
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintln(w, `{"done":true}`)
+}
+
+// lane is a column: a scheme, the gateway's route for it, and an honest client.
+type lane struct {
+	name   string
+	prefix string // of the gateway's route
+	scheme holdfast.Scheme
+	policy holdfast.Policy
+	origin string // of the gateway, as clients call it
+	signer *keys.Signer
+	tokens oauth2.TokenSource
+	clock  *clock
+	// open lists the attacks that this scheme can't stop, by its standard.
+	open func(attack) bool
+}
+
+func newLanes() []*lane {
+	transfer := []string{"@query", "content-type", "idempotency-key"}
+	return []*lane{
+		{
+			name: "Bearer", prefix: "/bearer", scheme: holdfast.SchemeBearer,
+			policy: holdfast.Policy{Bearer: holdfast.InsecureBearerObserved},
+			open:   func(attack) bool { return true },
+		},
+		{
+			name: "DPoP", prefix: "/dpop", scheme: holdfast.SchemeDPoP,
+			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeDPoP}},
+			open:   func(a attack) bool { return a.content }, // RFC 9449, section 11.7
+		},
+		{
+			name: "DPoP + signature", prefix: "/covered", scheme: holdfast.SchemeDPoP,
+			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeDPoP}, Cover: transfer, CoverBody: true, Body: holdfast.BodyBuffered},
+			open:   func(attack) bool { return false },
+		},
+		{
+			name: "HTTPSig", prefix: "/httpsig", scheme: holdfast.SchemeHTTPSig,
+			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeHTTPSig}, Cover: transfer, CoverBody: true},
+			open:   func(attack) bool { return false },
+		},
+	}
+}
+
+func openStage(ctx context.Context) (*stage, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &stage{api: &api{}, lanes: newLanes(), clock: &clock{}, cancel: cancel}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *stage) open(ctx context.Context) error {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	clientSecret := base64.RawURLEncoding.EncodeToString(secret[:24])
+	upstream, err := s.serve(s.api)
+	if err != nil {
+		return err
+	}
+	if err := s.openIssuer(secret, clientSecret); err != nil {
+		return err
+	}
+	if err := s.openGateway(ctx, secret, upstream); err != nil {
+		return err
+	}
+	for _, l := range s.lanes {
+		if err := s.openClient(ctx, l, clientSecret); err != nil {
+			return fmt.Errorf("%s: a token: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// serve starts a server on a loopback port of the system's choosing and returns its origin.
+func (s *stage) serve(h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return s.serveOn(l, &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}), nil
+}
+
+func (s *stage) serveOn(l net.Listener, server *http.Server) string {
+	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.closers = append(s.closers, server)
+	go server.Serve(l) // ends with Close
+	return "http://" + l.Addr().String()
+}
+
+func (s *stage) openIssuer(secret []byte, clientSecret string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.issuerURL = "http://" + l.Addr().String()
+	signer, err := keys.Generate(keys.ES256)
+	if err != nil {
+		return err
+	}
+	guard, err := replay.NewMemory(replay.MemoryConfig{Now: s.clock.now, InsecureAcceptOlder: true})
+	if err != nil {
+		return err
+	}
+	hash, err := issuer.HashSecret(clientSecret)
+	if err != nil {
+		return err
+	}
+	server, err := issuer.New(issuer.Config{
+		Issuer: s.issuerURL, Signer: signer, Secret: secret, RequireNonce: true, TokenLifetime: 10 * time.Minute, Replay: guard, Now: s.clock.now,
+		Clients: []issuer.Client{
+			{ID: "shop", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash, Audience: []string{audience}, Scope: []string{"transfer"}},
+			{ID: "legacy", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash, Audience: []string{audience}, Scope: []string{"transfer"}, InsecureAllowUnbound: true},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.serveOn(l, &http.Server{Handler: server.Handler(), ReadHeaderTimeout: 10 * time.Second})
+	return nil
+}
+
+func (s *stage) openGateway(ctx context.Context, secret []byte, upstream string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.gateway = l.Addr().String()
+	origin := "http://" + s.gateway
+	verifier, err := s.newVerifier(ctx, secret, origin)
+	if err != nil {
+		return err
+	}
+	to, err := url.Parse(upstream)
+	if err != nil {
+		return err
+	}
+	cfg := gateway.Config{Verifier: verifier, Logger: slog.New(slog.DiscardHandler), Now: s.clock.now}
+	for _, lane := range s.lanes {
+		lane.origin, lane.clock = origin, s.clock
+		cfg.Routes = append(cfg.Routes, gateway.Route{Path: lane.prefix, Upstream: to, Policy: lane.policy, StripPrefix: lane.prefix})
+	}
+	g, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	s.serveOn(l, g.NewServer())
+	return nil
+}
+
+func (s *stage) newVerifier(ctx context.Context, secret []byte, origin string) (*holdfast.Verifier, error) {
+	jwks, err := accesstoken.OpenJWKS(ctx, accesstoken.JWKSConfig{Issuer: s.issuerURL})
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, jwks)
+	tokens, err := accesstoken.NewJWTVerifier(accesstoken.JWTConfig{Issuer: s.issuerURL, Audience: audience, Keys: jwks, Now: s.clock.now})
+	if err != nil {
+		return nil, err
+	}
+	nonces, err := dpop.NewNonces(dpop.NoncesConfig{Secret: secret, Scope: "demo gateway", Now: s.clock.now})
+	if err != nil {
+		return nil, err
+	}
+	guard, err := replay.NewMemory(replay.MemoryConfig{Now: s.clock.now, InsecureAcceptOlder: true})
+	if err != nil {
+		return nil, err
+	}
+	return holdfast.NewVerifier(holdfast.Config{
+		Tokens: accesstoken.NewCache(tokens, accesstoken.CacheConfig{Now: s.clock.now}), Replay: guard,
+		External: holdfast.External{Origin: origin}, Nonces: nonces, Now: s.clock.now,
+	})
+}
+
+// openClient makes the lane's key and gets it a token.
+func (s *stage) openClient(ctx context.Context, l *lane, secret string) (err error) {
+	if l.signer, err = keys.Generate(keys.ES256); err != nil {
+		return err
+	}
+	cfg := clientcredentials.Config{
+		ClientID: "shop", ClientSecret: secret, TokenURL: s.issuerURL + "/token", AuthStyle: oauth2.AuthStyleInHeader,
+	}
+	client := http.DefaultClient
+	if l.scheme == holdfast.SchemeBearer {
+		cfg.ClientID = "legacy"
+	} else {
+		client = &http.Client{Transport: &holdfast.Transport{Signer: l.signer, Scheme: l.scheme, Now: s.clock.now}}
+	}
+	token, err := cfg.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
+	if err != nil {
+		return err
+	}
+	l.tokens = oauth2.StaticTokenSource(token)
+	return nil
+}
+
+// client is an honest client of the lane, over base.
+func (l *lane) client(base http.RoundTripper) *http.Client {
+	return &http.Client{Transport: l.transport(base, l.signer)}
+}
+
+func (l *lane) transport(base http.RoundTripper, signer *keys.Signer) *holdfast.Transport {
+	t := &holdfast.Transport{Base: base, Source: l.tokens, Signer: signer, Now: l.clock.now}
+	t.InsecureAllowBearer = l.scheme == holdfast.SchemeBearer
+	t.Cover, t.DigestBody = l.policy.Cover, l.policy.CoverBody
+	return t
+}
+
+// transfer is what honest clients ask for.
+func (s *stage) transfer(ctx context.Context, l *lane, id string) (*http.Request, error) {
+	body := strings.NewReader(`{"to":"bob","amount":10,"currency":"EUR"}`)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.origin+l.prefix+"/transfers?account=7", body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", id)
+	return r, nil
+}
+
+// Close ends everything that runs.
+func (s *stage) Close() error {
+	s.cancel()
+	var err error
+	for _, c := range s.closers {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// table is what happened.
+type table struct {
+	lanes    []*lane
+	p50, p99 []time.Duration
+	rows     []row
+}
+
+type row struct {
+	attack attack
+	cells  []cell
+}
+
+// cell is one attack on one scheme.
+type cell struct {
+	answer
+	promised bool // to get in
+}
+
+func (c cell) String() string {
+	text := "blocked (" + c.reason + ")"
+	if c.in {
+		text = "GOT IN"
+	}
+	if c.in != c.promised {
+		text += " (NOT AS PROMISED)"
+	}
+	return text
+}
+
+func (t *table) print(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "attack")
+	for _, l := range t.lanes {
+		fmt.Fprintf(w, "\t%s", l.name)
+	}
+	fmt.Fprintln(w)
+	for _, r := range t.rows {
+		fmt.Fprint(w, r.attack.name)
+		for _, c := range r.cells {
+			fmt.Fprintf(w, "\t%s", c)
+		}
+		fmt.Fprintln(w)
+	}
+	printTimes(w, "honest call, median", t.p50)
+	printTimes(w, "honest call, 99th percentile", t.p99)
+	w.Flush()
+}
+
+func printTimes(w io.Writer, name string, times []time.Duration) {
+	fmt.Fprint(w, name)
+	for _, d := range times {
+		fmt.Fprintf(w, "\t%.2f ms", float64(d.Microseconds())/1000)
+	}
+	fmt.Fprintln(w)
+}
+
+// wrong lists the cells that aren't as promised.
+func (t *table) wrong() []string {
+	var out []string
+	for _, r := range t.rows {
+		for i, c := range r.cells {
+			if c.in != c.promised {
+				out = append(out, r.attack.name+" / "+t.lanes[i].name)
+			}
+		}
+	}
+	return out
+}
+
+// invite prints what to try while everything stays up.
+func (s *stage) invite(ctx context.Context, out io.Writer) error {
+	fmt.Fprintf(out, "\nStill up until you interrupt. Issuer %s, gateway http://%s.\nA stolen bearer token works, a stolen bound token doesn't:\n", s.issuerURL, s.gateway)
+	for _, l := range s.lanes {
+		token, err := l.tokens.Token()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "\n# %s\ncurl -i -X POST -H 'Authorization: %s %s' -d '{}' '%s%s/transfers?account=7'\n", l.name, l.scheme, token.AccessToken, l.origin, l.prefix)
+	}
+	return nil
+}
