@@ -28,7 +28,7 @@ type claims struct {
 }
 
 // parseClaims reads the claims that this package knows. One that is present with another type is refused.
-func parseClaims(text []byte) (*claims, *Error) {
+func parseClaims[Text ~string | ~[]byte](text Text) (*claims, *Error) {
 	var c claims
 	err := strictjson.Object(text, func(name string, v strictjson.Value) error {
 		if err := c.read(name, v); err != nil {
