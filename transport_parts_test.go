@@ -157,7 +157,7 @@ func TestParseChallenges(t *testing.T) {
 		{"token68 without padding", []string{`Negotiate a/b, DPoP error="y"`}, []authChallenge{{"Negotiate", params{}}, {"DPoP", params{"error": "y"}}}},
 		{"empty elements", []string{`, ,DPoP ,, error="y",`}, []authChallenge{{"DPoP", params{"error": "y"}}}},
 		{"first of a name counts", []string{`DPoP error="x", error="y"`}, []authChallenge{{"DPoP", params{"error": "x"}}}},
-		{"parameter without scheme", []string{`error="x"`}, []authChallenge{{"error", params{}}}},
+		{"parameter without scheme", []string{`error="x"`}, nil},
 		{"open quote", []string{`DPoP error="x`}, []authChallenge{{"DPoP", params{}}}},
 		{"open escape", []string{`DPoP error="x\`}, []authChallenge{{"DPoP", params{}}}},
 		{"no comma", []string{`DPoP error="x" reason="y"`}, []authChallenge{{"DPoP", params{"error": "x"}}}},

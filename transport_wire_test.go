@@ -1,0 +1,309 @@
+package holdfast_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/oauth2"
+
+	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/contentdigest"
+)
+
+func TestTransportDPoP(t *testing.T) {
+	key := newKey(t)
+	for _, tc := range []struct {
+		name, method, path, body string
+		start                    func(http.Handler) *httptest.Server
+	}{
+		{"GET", http.MethodGet, "/a", "", httptest.NewServer},
+		{"over TLS", http.MethodGet, "/a", "", httptest.NewTLSServer},
+		{"no method", "", "/a", "", httptest.NewServer},
+		{"POST", http.MethodPost, "/a", "body", httptest.NewServer},
+		{"query", http.MethodGet, "/a?x=1&y=%2F", "", httptest.NewServer},
+		{"escaped path", http.MethodGet, "/a%2Fb%20c/../d", "", httptest.NewServer},
+		{"no path", http.MethodGet, "", "", httptest.NewServer},
+		{"own method", "PURGE", "/a", "", httptest.NewServer},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, tc.start, nil)
+			tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("dpop"), Signer: key}
+			r := newRequest(t, tc.method, s.URL+tc.path, tc.body)
+			r.Method = tc.method
+			if status, _ := do(t, tr, r); status != http.StatusOK {
+				t.Fatalf("got status %d", status)
+			}
+			got := s.received(t, 1)[0]
+			if got.body != tc.body {
+				t.Errorf("got body %q, want %q", got.body, tc.body)
+			}
+			if proof := checkDPoP(t, got, key, wireToken, nil); proof.Nonce() != "" {
+				t.Errorf("got nonce %q", proof.Nonce())
+			}
+			if f := got.r.Header["Signature-Input"]; f != nil {
+				t.Errorf("got Signature-Input %q, which nobody asked for", f)
+			}
+		})
+	}
+}
+
+func TestTransportHTTPSig(t *testing.T) {
+	key := newKey(t)
+	const always = `"@method" "@target-uri" "authorization"`
+	for _, tc := range []struct {
+		name   string
+		method string
+		path   string
+		body   string
+		header http.Header
+		change func(*holdfast.Transport)
+		covers string
+		digest bool
+	}{
+		{name: "GET", method: "GET", path: "/a?x=%2F", covers: always},
+		{name: "POST", method: "POST", body: "body", covers: always},
+		{name: "digest", method: "POST", body: "body", change: func(tr *holdfast.Transport) { tr.DigestBody = true },
+			covers: always + ` "content-digest"`, digest: true},
+		{name: "digest with type", method: "POST", body: "body", header: http.Header{"Content-Type": {"text/plain"}, "Content-Encoding": {"identity"}},
+			change: func(tr *holdfast.Transport) { tr.DigestBody = true },
+			covers: always + ` "content-digest" "content-type" "content-encoding"`, digest: true},
+		{name: "digest of an empty POST", method: "POST", change: func(tr *holdfast.Transport) { tr.DigestBody = true },
+			covers: always + ` "content-digest"`, digest: true},
+		{name: "no digest of a GET", method: "GET", change: func(tr *holdfast.Transport) { tr.DigestBody = true }, covers: always},
+		{name: "the caller's digest", method: "POST", body: "body", header: http.Header{"Content-Digest": {contentdigest.Sum(contentdigest.SHA512, []byte("body"))}},
+			covers: always + ` "content-digest"`, digest: true},
+		{name: "more covered", method: "GET", path: "/?x=1", header: http.Header{"X-A": {"1", "2"}, "User-Agent": {"me"}},
+			change: func(tr *holdfast.Transport) {
+				tr.Cover = []string{"@query", "x-a", "x-absent", "user-agent", "accept-encoding", "@method", "x-a"}
+			},
+			covers: always + ` "@query" "x-a" "user-agent"`},
+		{name: "host", method: "GET", change: func(tr *holdfast.Transport) { tr.Cover = []string{"host", "@authority"} },
+			covers: always + ` "host" "@authority"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, httptest.NewTLSServer, nil)
+			tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("HTTPsig"), Signer: key}
+			if tc.change != nil {
+				tc.change(tr)
+			}
+			r := newRequest(t, tc.method, s.URL+tc.path, tc.body)
+			for name, values := range tc.header {
+				r.Header[name] = values
+			}
+			if status, _ := do(t, tr, r); status != http.StatusOK {
+				t.Fatalf("got status %d", status)
+			}
+			got := s.received(t, 1)[0]
+			in := checkSignature(t, got, key, holdfast.TagHTTPSig, strings.Fields(tc.covers)...)
+			if in.Alg() != "" || in.KeyID() != "" || in.PublicKey() != nil {
+				t.Errorf("got alg %q, keyid %q, pub %x: none of them is allowed", in.Alg(), in.KeyID(), in.PublicKey())
+			}
+			if f := got.r.Header["Authorization"]; len(f) != 1 || f[0] != "HTTPSig "+wireToken {
+				t.Errorf("got Authorization %q", f)
+			}
+			digests := got.r.Header["Content-Digest"]
+			if (digests != nil) != tc.digest {
+				t.Fatalf("got Content-Digest %q, want one: %t", digests, tc.digest)
+			}
+			if tc.digest {
+				checkDigest(t, digests, got.body)
+			}
+		})
+	}
+}
+
+func checkDigest(t *testing.T, lines []string, body string) {
+	t.Helper()
+	d, err := contentdigest.Parse(lines)
+	if err == nil {
+		err = d.Verify([]byte(body))
+	}
+	if err != nil {
+		t.Errorf("Content-Digest %q of %q: %v", lines, body, err)
+	}
+}
+
+// A DPoP proof can't cover fields or the body: what the caller wants covered is signed beside it.
+func TestTransportBesideDPoP(t *testing.T) {
+	key := newKey(t)
+	const always = `"@method" "@target-uri" "authorization" "dpop"`
+	for _, tc := range []struct {
+		name   string
+		tr     *holdfast.Transport
+		covers string
+	}{
+		{"cover", &holdfast.Transport{Cover: []string{"x-a"}}, always + ` "x-a"`},
+		{"digest", &holdfast.Transport{DigestBody: true}, always + ` "content-digest" "content-type"`},
+		{"both", &holdfast.Transport{Cover: []string{"x-a", "content-type"}, DigestBody: true}, always + ` "content-digest" "content-type" "x-a"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, httptest.NewServer, nil)
+			tc.tr.Source, tc.tr.Signer = tokenSource("DPoP"), key
+			r := newRequest(t, "POST", s.URL+"/a?x=1", "body")
+			r.Header.Set("X-A", "1")
+			r.Header.Set("Content-Type", "text/plain")
+			do(t, tc.tr, r)
+			got := s.received(t, 1)[0]
+			checkDPoP(t, got, key, wireToken, nil)
+			checkSignature(t, got, key, holdfast.TagProof, strings.Fields(tc.covers)...)
+			if tc.tr.DigestBody {
+				checkDigest(t, got.r.Header["Content-Digest"], got.body)
+			}
+		})
+	}
+}
+
+func TestTransportHostOverride(t *testing.T) {
+	key := newKey(t)
+	s := newWireServer(t, httptest.NewServer, nil)
+	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}
+	r := newRequest(t, "GET", s.URL+"/a", "")
+	r.Host = "API.Example:80"
+	do(t, tr, r)
+	got := s.received(t, 1)[0]
+	if got.r.Host != "api.example" {
+		t.Errorf("got Host %q, want %q", got.r.Host, "api.example")
+	}
+	checkDPoP(t, got, key, wireToken, nil)
+}
+
+type sourceFunc func() (*oauth2.Token, error)
+
+func (f sourceFunc) Token() (*oauth2.Token, error) { return f() }
+
+func TestTransportTokens(t *testing.T) {
+	key := newKey(t)
+	errSource := errors.New("no token today")
+	token := func(kind, value string) sourceFunc {
+		return func() (*oauth2.Token, error) { return &oauth2.Token{AccessToken: value, TokenType: kind}, nil }
+	}
+	for _, tc := range []struct {
+		name   string
+		source oauth2.TokenSource
+		want   holdfast.TransportReason // "" means that it is sent
+	}{
+		{"DPoP", token("DPoP", "a"), ""},
+		{"other letters", token("dPoP", "a"), ""},
+		{"Bearer", token("Bearer", "a"), holdfast.TransportBearerRefused},
+		{"no type", token("", "a"), holdfast.TransportBearerRefused},
+		{"unknown type", token("N_A", "a"), holdfast.TransportTypeUnknown},
+		{"empty", token("DPoP", ""), holdfast.TransportNoToken},
+		{"not a token", token("DPoP", "a b"), holdfast.TransportNoToken},
+		{"nil", sourceFunc(func() (*oauth2.Token, error) { return nil, nil }), holdfast.TransportNoToken},
+		{"error", sourceFunc(func() (*oauth2.Token, error) { return nil, errSource }), holdfast.TransportNoToken},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, httptest.NewServer, nil)
+			tr := &holdfast.Transport{Source: tc.source, Signer: key}
+			resp, err := tr.RoundTrip(newRequest(t, "GET", s.URL, ""))
+			if tc.want != "" {
+				refusedAs(t, err, tc.want)
+				s.received(t, 0)
+				if tc.name == "error" && !errors.Is(err, errSource) {
+					t.Errorf("got %v, which doesn't wrap the source's error", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := resp.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s.received(t, 1)
+		})
+	}
+	t.Run("Bearer allowed", func(t *testing.T) {
+		s := newWireServer(t, httptest.NewServer, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			challenge(w, `Bearer error="invalid_token"`, "Accept-Signature", `sig1=("@method")`, "DPoP-Nonce", "n")
+		})
+		tr := &holdfast.Transport{Source: tokenSource("Bearer"), Signer: key, InsecureAllowBearer: true, DigestBody: true}
+		if status, _ := do(t, tr, newRequest(t, "POST", s.URL, "body")); status != http.StatusUnauthorized {
+			t.Errorf("got status %d", status)
+		}
+		h := s.received(t, 1)[0].r.Header
+		if diff := cmp.Diff([]string{"Bearer " + wireToken}, h["Authorization"]); diff != "" {
+			t.Errorf("Authorization (-want +got)\n%s", diff)
+		}
+		if h["Dpop"] != nil || h["Signature-Input"] != nil || h["Content-Digest"] != nil {
+			t.Errorf("a bearer request has a proof: %v", h)
+		}
+	})
+}
+
+func TestTransportMisconfigured(t *testing.T) {
+	key := newKey(t)
+	rsa, err := keys2048(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		tr   *holdfast.Transport
+	}{
+		{"no signer", &holdfast.Transport{Source: tokenSource("DPoP")}},
+		{"cover malformed", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"@nothing"}}},
+		{"cover of a response", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"@status"}}},
+		{"cover of framing", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"content-length"}}},
+		{"source and scheme", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Scheme: holdfast.SchemeDPoP}},
+		{"source and preregistered", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Preregistered: true}},
+		{"scheme Bearer", &holdfast.Transport{Signer: key, Scheme: holdfast.SchemeBearer}},
+		{"DPoP preregistered", &holdfast.Transport{Signer: key, Preregistered: true}},
+		{"preregistered without key id", &holdfast.Transport{Signer: key, Scheme: holdfast.SchemeHTTPSig, Preregistered: true}},
+		{"key without a raw form", &holdfast.Transport{Signer: rsa, Scheme: holdfast.SchemeHTTPSig}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, httptest.NewServer, nil)
+			for range 2 { // a Transport is checked once, and refuses for good
+				_, err := tc.tr.RoundTrip(newRequest(t, "GET", s.URL, ""))
+				refusedAs(t, err, holdfast.TransportMisconfigured)
+			}
+			s.received(t, 0)
+		})
+	}
+}
+
+func TestTransportFieldsOfTheCaller(t *testing.T) {
+	key := newKey(t)
+	for _, tc := range []struct {
+		name, field string
+		source      oauth2.TokenSource
+		refused     bool
+	}{
+		{"Authorization", "Authorization", tokenSource("DPoP"), true},
+		{"Authorization in other letters", "authorization", tokenSource("DPoP"), true},
+		{"DPoP", "DPoP", tokenSource("DPoP"), true},
+		{"DPoP for httpsig", "Dpop", tokenSource("httpsig"), true},
+		{"Signature", "Signature", tokenSource("DPoP"), true},
+		{"Signature-Input", "signature-input", tokenSource("DPoP"), true},
+		{"another field", "X-Signature", tokenSource("DPoP"), false},
+		{"DPoP to a token endpoint", "DPoP", nil, true},
+		{"client authentication", "Authorization", nil, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, httptest.NewServer, nil)
+			tr := &holdfast.Transport{Source: tc.source, Signer: key}
+			r := newRequest(t, "POST", s.URL, "body")
+			r.Header[tc.field] = []string{"Basic YTpi"}
+			resp, err := tr.RoundTrip(r)
+			if tc.refused {
+				refusedAs(t, err, holdfast.TransportHasProof)
+				s.received(t, 0)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := resp.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.received(t, 1)[0].r.Header[tc.field]; len(got) != 1 || got[0] != "Basic YTpi" {
+				t.Errorf("got %s %q", tc.field, got)
+			}
+		})
+	}
+}
