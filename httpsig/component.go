@@ -1,0 +1,209 @@
+package httpsig
+
+import (
+	"strings"
+
+	"github.com/holdfast-project/holdfast/internal/sfv"
+)
+
+// Component is one component identifier with its parameters (RFC 9421, section 2). The zero Component is none.
+type Component struct {
+	id    string // the strict serialisation, with the parameters in their order
+	name  string
+	arg   string // value of the parameter key or name
+	kind  kind
+	flags flags
+}
+
+// kind says where the value of a component comes from. The zero kind is unknown to this package.
+type kind uint8
+
+const (
+	kindField kind = iota + 1
+	kindMethod
+	kindTargetURI
+	kindAuthority
+	kindScheme
+	kindRequestTarget
+	kindPath
+	kindQuery
+	kindQueryParam
+	kindStatus
+)
+
+// flags are the component parameters that are there (RFC 9421, section 6.5.2).
+type flags uint8
+
+const (
+	flagSF flags = 1 << iota
+	flagKey
+	flagBS
+	flagTR
+	flagReq
+	flagName
+)
+
+// ParseComponent reads the serialised form: `"@method"`, `"@query-param";name="x"`, `"x";req`; a bare name such as
+// @method or content-type is understood too.
+func ParseComponent(s string) (Component, error) {
+	if !strings.HasPrefix(s, `"`) {
+		s = `"` + s + `"`
+	}
+	item, err := sfv.ParseItem(s)
+	if err != nil {
+		return Component{}, &Error{Reason: ComponentInvalid, Section: "2", Part: s, Err: err}
+	}
+	id, err := sfv.AppendItem(nil, item)
+	if err != nil {
+		return Component{}, &Error{Reason: ComponentInvalid, Section: "2", Part: s, Err: err}
+	}
+	return newComponent(item, string(id))
+}
+
+// Components parses several, and panics on a bad one: for package variables and literals.
+func Components(ids ...string) []Component {
+	list := make([]Component, len(ids))
+	for i, id := range ids {
+		var err error
+		if list[i], err = ParseComponent(id); err != nil {
+			panic(err)
+		}
+	}
+	return list
+}
+
+// String returns the strict serialisation.
+func (c Component) String() string { return c.id }
+
+// Name returns the field name or derived component name.
+func (c Component) Name() string { return c.name }
+
+// same reports whether c and d are one component: the order of parameters makes no other one (RFC 9421, section 2).
+func (c *Component) same(d *Component) bool {
+	if c.kind == 0 || d.kind == 0 {
+		return false
+	}
+	return c.kind == d.kind && c.flags == d.flags && c.name == d.name && c.arg == d.arg
+}
+
+// newComponent checks an item of the inner list, whose strict serialisation is id. With an error it returns a Component
+// of the zero kind, which has a name and text but no value.
+func newComponent(item sfv.Item, id string) (Component, error) {
+	none := Component{id: id, name: item.Value.Text()}
+	if item.Value.Kind() != sfv.KindString {
+		return none, componentError("2", id, "a String")
+	}
+	c := none
+	if c.kind = kindOf(c.name); c.kind == 0 {
+		return none, componentError("2.5", id, "a known derived component or a field name in lower case")
+	}
+	for i := range item.Params {
+		if !c.addParam(&item.Params[i]) {
+			return none, componentError("2.5", id, "known parameters of the right type, each once")
+		}
+	}
+	if !c.compatible() {
+		return none, componentError("2.5", id, "parameters that fit the component and each other")
+	}
+	return c, nil
+}
+
+// addParam notes a component parameter (RFC 9421, section 6.5.2), and reports whether it is known and right.
+func (c *Component) addParam(p *sfv.Param) bool {
+	var f flags
+	switch p.Key {
+	case "sf":
+		f = flagSF
+	case "bs":
+		f = flagBS
+	case "tr":
+		f = flagTR
+	case "req":
+		f = flagReq
+	case "key":
+		f = flagKey
+	case "name":
+		f = flagName
+	default:
+		return false
+	}
+	c.flags |= f
+	if f&(flagKey|flagName) == 0 {
+		return p.Value.IsTrue() && !p.Repeated
+	}
+	c.arg = p.Value.Text()
+	return p.Value.Kind() == sfv.KindString && !p.Repeated
+}
+
+// compatible reports whether the parameters of c go together.
+func (c *Component) compatible() bool {
+	switch c.kind {
+	case kindField:
+		exclusive := c.flags&flagBS != 0 && c.flags&(flagSF|flagKey) != 0 // RFC 9421, section 2.1.3
+		return !exclusive && c.flags&flagName == 0
+	case kindQueryParam:
+		return c.flags&^flagReq == flagName // RFC 9421, section 2.2.8
+	case kindStatus:
+		return c.flags == 0 // RFC 9421, section 2.2.9
+	}
+	return c.flags&^flagReq == 0
+}
+
+// kindOf returns the kind of a component name, or 0.
+func kindOf(name string) kind {
+	if !strings.HasPrefix(name, "@") {
+		if isFieldName(name) {
+			return kindField
+		}
+		return 0
+	}
+	switch name {
+	case "@method":
+		return kindMethod
+	case "@target-uri":
+		return kindTargetURI
+	case "@authority":
+		return kindAuthority
+	case "@scheme":
+		return kindScheme
+	case "@request-target":
+		return kindRequestTarget
+	case "@path":
+		return kindPath
+	case "@query":
+		return kindQuery
+	case "@query-param":
+		return kindQueryParam
+	case "@status":
+		return kindStatus
+	}
+	return 0
+}
+
+// isFieldName reports whether s is a field name in lower case (RFC 9110, section 5.1).
+func isFieldName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; 'A' <= c && c <= 'Z' || !isTokenChar(c) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenChar(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isTokenChar(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		return true
+	}
+	return c != 0 && strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0
+}

@@ -1,0 +1,250 @@
+package httpsig
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/holdfast-project/holdfast/internal/sfv"
+)
+
+const (
+	inputField     = "Signature-Input"
+	signatureField = "Signature"
+)
+
+// Input is a signature that was parsed and passed the policy, before its key is known.
+type Input struct {
+	label      string
+	components []Component
+	params     string // strict serialisation of components and parameters: the last line of the base
+	raw        sfv.Params
+	keyID      string
+	tag        string
+	nonce      string
+	alg        string
+	pub        sfv.Value
+	created    int64
+	expires    int64
+	has        params
+	problem    error // the first rule of the RFC that the components or parameters break by themselves
+}
+
+// params is a set of the signature parameters that this package knows.
+type params uint8
+
+const (
+	paramCreated params = 1 << iota
+	paramExpires
+	paramNonce
+	paramAlg
+	paramKeyID
+	paramTag
+	paramPub
+)
+
+// Label returns the label, which isn't signed.
+func (in *Input) Label() string { return in.label }
+
+// KeyID returns `keyid`, or "".
+func (in *Input) KeyID() string { return in.keyID }
+
+// Tag returns `tag`, or "".
+func (in *Input) Tag() string { return in.tag }
+
+// Nonce returns `nonce`, or "".
+func (in *Input) Nonce() string { return in.nonce }
+
+// Alg returns `alg`, or "".
+func (in *Input) Alg() string { return in.alg }
+
+// PublicKey returns the bytes of `pub` (draft-richer-oauth-httpsig-03), or nil.
+func (in *Input) PublicKey() []byte { return in.pub.Bytes() }
+
+// Created returns `created`, or the zero time.
+func (in *Input) Created() time.Time { return in.time(paramCreated, in.created) }
+
+// Expires returns `expires`, or the zero time.
+func (in *Input) Expires() time.Time { return in.time(paramExpires, in.expires) }
+
+func (in *Input) time(p params, unix int64) time.Time {
+	if in.has&p == 0 {
+		return time.Time{}
+	}
+	return time.Unix(unix, 0)
+}
+
+// Param returns the strict serialisation of any signature parameter, such as `"text"` or `5`, and whether it is there.
+func (in *Input) Param(name string) (string, bool) {
+	v, ok := in.raw.Get(name)
+	if !ok {
+		return "", false
+	}
+	text, err := sfv.AppendValue(nil, v)
+	return string(text), err == nil
+}
+
+// Components returns the covered components in their order.
+func (in *Input) Components() []Component { return append([]Component(nil), in.components...) }
+
+// Covers reports whether exactly c is covered, with the same parameters.
+func (in *Input) Covers(c Component) bool {
+	for i := range in.components {
+		if in.components[i].same(&c) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseInputs parses Signature-Input and returns its members in order, without any judgement, for tools that explain.
+// Components and parameters that break a rule are in them as they were sent; [Base] refuses the components.
+func ParseInputs(h http.Header) ([]*Input, error) {
+	dict, err := parseMembers(h, inputField)
+	if err != nil {
+		return nil, err
+	}
+	inputs := make([]*Input, len(dict))
+	for i := range dict {
+		inputs[i] = new(Input)
+		if err := inputs[i].parse(&dict[i]); err != nil {
+			return nil, err
+		}
+	}
+	return inputs, nil
+}
+
+// parseMembers parses Signature-Input or Signature (RFC 9421, sections 4.1 and 4.2) within the limits. Labels are unique
+// (section 4), where the parser would keep the last.
+func parseMembers(h http.Header, field string) (sfv.Dictionary, error) {
+	lines := h[field]
+	malformed := &Error{Reason: Malformed, Section: "4", Part: field}
+	length := 0
+	for _, line := range lines {
+		length += len(line)
+	}
+	if length > maxFieldLength {
+		malformed.Expected = "at most 16384 bytes"
+		return nil, malformed
+	}
+	dict, err := sfv.ParseDictionary(lines...)
+	if err != nil {
+		malformed.Err = err
+		return nil, malformed
+	}
+	if len(dict) > maxLabels {
+		malformed.Expected = "at most 16 labels"
+		return nil, malformed
+	}
+	if label, ok := dict.Repeated(); ok {
+		malformed.Label, malformed.Expected = label, "each label once"
+		return nil, malformed
+	}
+	return dict, nil
+}
+
+// parse fills in from a member of Signature-Input. Its error is about the form of the member; what is wrong with the
+// components and parameters is kept in in.problem.
+func (in *Input) parse(m *sfv.Member) error {
+	in.label = m.Key
+	switch {
+	case !m.IsInner():
+		return in.refuse(Malformed, "4.1", "", "an Inner List")
+	case len(m.Items) > maxComponents:
+		return in.refuse(Malformed, "4.1", "", "at most 64 components")
+	case len(m.Params) > maxParams:
+		return in.refuse(Malformed, "4.1", "", "at most 32 parameters")
+	}
+	if err := in.parseComponents(m); err != nil {
+		return err
+	}
+	in.raw = m.Params
+	for i := range m.Params {
+		if !in.addParam(&m.Params[i]) && in.problem == nil {
+			in.problem = in.refuse(ParamRefused, "2.3", m.Params[i].Key, "the right type, and once")
+		}
+	}
+	return nil
+}
+
+// parseComponents serialises the inner list into one string, of which the components' identifiers are parts.
+func (in *Input) parseComponents(m *sfv.Member) error {
+	var scratch [512]byte
+	var ends [maxComponents]int
+	buf := append(scratch[:0], '(')
+	var err error
+	for i := range m.Items {
+		if i > 0 {
+			buf = append(buf, ' ')
+		}
+		if buf, err = sfv.AppendItem(buf, m.Items[i]); err != nil {
+			return in.refuse(Malformed, "4.1", "", "an Inner List")
+		}
+		ends[i] = len(buf)
+	}
+	if buf, err = sfv.AppendParams(append(buf, ')'), m.Params); err != nil {
+		return in.refuse(Malformed, "4.1", "", "parameters")
+	}
+	in.params = string(buf)
+	in.components = make([]Component, len(m.Items))
+	start := 1
+	for i := range m.Items {
+		if in.components[i], err = newComponent(m.Items[i], in.params[start:ends[i]]); err != nil && in.problem == nil {
+			in.problem = labelled(err, in.label)
+		}
+		start = ends[i] + 1
+	}
+	if c := repeated(in.components); c != nil && in.problem == nil {
+		in.problem = in.refuse(ComponentInvalid, "2", c.id, "each component once")
+	}
+	return nil
+}
+
+// repeated returns a component that is in list twice, or nil. The list is at most maxComponents long.
+func repeated(list []Component) *Component {
+	for i := range list {
+		for j := range i {
+			if list[i].same(&list[j]) {
+				return &list[i]
+			}
+		}
+	}
+	return nil
+}
+
+// addParam notes a signature parameter (RFC 9421, section 2.3), and reports whether its type is right.
+func (in *Input) addParam(p *sfv.Param) bool {
+	want := sfv.KindString
+	var bit params
+	switch p.Key {
+	case "created":
+		bit, want, in.created = paramCreated, sfv.KindInteger, p.Value.Int64()
+	case "expires":
+		bit, want, in.expires = paramExpires, sfv.KindInteger, p.Value.Int64()
+	case "nonce":
+		bit, in.nonce = paramNonce, p.Value.Text()
+	case "alg":
+		bit, in.alg = paramAlg, p.Value.Text()
+	case "keyid":
+		bit, in.keyID = paramKeyID, p.Value.Text()
+	case "tag":
+		bit, in.tag = paramTag, p.Value.Text()
+	case "pub":
+		bit, want, in.pub = paramPub, sfv.KindBytes, p.Value
+	default:
+		return !p.Repeated
+	}
+	in.has |= bit
+	return p.Value.Kind() == want && !p.Repeated
+}
+
+func (in *Input) refuse(reason Reason, section, part, expected string) *Error {
+	return &Error{Reason: reason, Section: section, Label: in.label, Part: part, Expected: expected}
+}
+
+// labelled sets the label of an *Error that doesn't have one.
+func labelled(err error, label string) error {
+	if e, ok := err.(*Error); ok && e.Label == "" {
+		e.Label = label
+	}
+	return err
+}
