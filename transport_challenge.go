@@ -141,9 +141,9 @@ func (p *challengeParser) next(out *[]authChallenge) bool {
 		return false
 	}
 	spaced := p.skip(" \t")
-	if p.open && strings.HasPrefix(p.rest, "=") {
+	if strings.HasPrefix(p.rest, "=") {
 		p.rest = p.rest[1:]
-		return p.param(word, (*out)[len(*out)-1].params)
+		return p.open && p.param(word, (*out)[len(*out)-1].params)
 	}
 	*out = append(*out, authChallenge{scheme: word, params: map[string]string{}})
 	p.open = true

@@ -1,6 +1,9 @@
 package holdfast_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/holdfast-project/holdfast"
 	"github.com/holdfast-project/holdfast/contentdigest"
+	"github.com/holdfast-project/holdfast/keys"
 )
 
 func TestTransportDPoP(t *testing.T) {
@@ -237,7 +241,15 @@ func TestTransportTokens(t *testing.T) {
 
 func TestTransportMisconfigured(t *testing.T) {
 	key := newKey(t)
-	rsa, err := keys2048(t)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nameless, err := keys.NewSigner(private, "", keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rawless, err := keys.Generate(keys.ES512)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,8 +265,8 @@ func TestTransportMisconfigured(t *testing.T) {
 		{"source and preregistered", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Preregistered: true}},
 		{"scheme Bearer", &holdfast.Transport{Signer: key, Scheme: holdfast.SchemeBearer}},
 		{"DPoP preregistered", &holdfast.Transport{Signer: key, Preregistered: true}},
-		{"preregistered without key id", &holdfast.Transport{Signer: key, Scheme: holdfast.SchemeHTTPSig, Preregistered: true}},
-		{"key without a raw form", &holdfast.Transport{Signer: rsa, Scheme: holdfast.SchemeHTTPSig}},
+		{"preregistered without key id", &holdfast.Transport{Signer: nameless, Scheme: holdfast.SchemeHTTPSig, Preregistered: true}},
+		{"key without a raw form", &holdfast.Transport{Signer: rawless, Scheme: holdfast.SchemeHTTPSig}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, nil)
