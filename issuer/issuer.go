@@ -19,12 +19,19 @@ package issuer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/httpsig"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
+
+// defaultLifetime is how long access tokens live where the configuration doesn't say.
+const defaultLifetime = 5 * time.Minute
 
 // Config configures a Server.
 type Config struct {
@@ -95,40 +102,135 @@ type Client struct {
 	Introspect []string
 }
 
-// SecretHash is the SHA-256 of a client secret. The zero value matches no secret.
+// SecretHash is the SHA-256 of a client secret: see [HashSecret]. The zero value matches no secret.
 type SecretHash [32]byte
 
-// HashSecret hashes a client secret, of at least 22 characters: 128 random bits in base64url. A slow hash would protect
-// guessable secrets in a stolen configuration; against 2^128 guesses a fast one is as good, and a slow one on an
-// endpoint that anybody can call is a gift to whoever wants it busy. So secrets must be random: people don't choose them.
-func HashSecret(secret string) (SecretHash, error) { return SecretHash{}, nil }
-
-// Event is a grant or a refusal, for audit logs. It holds no token and no secret.
+// Event is a grant, an introspection or a refusal, for audit logs. It holds no token and no secret.
 type Event struct {
 	Endpoint string // "token" or "introspection"
-	// ClientID is the client's: authenticated, unless Refusal is about its authentication.
+	// ClientID is the client's, or "" if no known one was named. It is authenticated unless Refusal is about just that.
 	ClientID string
-	// Refusal is nil for a grant.
+	// Refusal is nil for a grant, and for an introspection that was answered.
 	Refusal *Error
-
-	// Of a token that was granted, or introspected and found active.
-	TokenID  string // jti
+	// Of the token that was granted or asked about. TokenID (its jti) is "" where a token isn't active.
+	TokenID  string
 	Audience string
 	Scope    []string
-	Binding  Binding
-	Key      keys.Thumbprint // of the key that the token is bound to; zero for an unbound one
-	Unbound  bool
+	// Of a grant: the proof, and the key that the token is bound to. Both are zero for an unbound token.
+	Binding Binding
+	Key     keys.Thumbprint
 }
 
 // Server is an authorization server. It is safe for concurrent use.
-type Server struct{}
+type Server struct {
+	issuer       string
+	urls         urls
+	handlers     map[string]http.HandlerFunc // path → endpoint
+	clients      map[string]*client          // client_id → client
+	signer       *keys.Signer
+	public       *keys.Public // the signer's public key as published, with a kid
+	lifetime     time.Duration
+	replay       replay.Guard
+	dpop         *dpop.Verifier
+	signatures   map[signatureKind]*httpsig.Verifier
+	nonces       *dpop.Nonces
+	requireNonce bool
+	observer     func(context.Context, Event)
+	now          func() time.Time
+}
 
 // New checks cfg and copies it.
-func New(cfg Config) (*Server, error) { return &Server{}, nil }
+func New(cfg Config) (*Server, error) {
+	s := &Server{
+		issuer:       cfg.Issuer,
+		signer:       cfg.Signer,
+		lifetime:     cfg.TokenLifetime,
+		replay:       cfg.Replay,
+		requireNonce: cfg.RequireNonce,
+		observer:     cfg.Observer,
+		now:          cfg.Now,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.lifetime == 0 {
+		s.lifetime = defaultLifetime
+	}
+	switch {
+	case cfg.Signer == nil:
+		return nil, errors.New("issuer: Signer is required")
+	case cfg.Replay == nil:
+		return nil, errors.New("issuer: Replay is required")
+	case s.lifetime < time.Second:
+		return nil, errors.New("issuer: TokenLifetime is under a second")
+	}
+	var err error
+	if s.urls, err = parseIssuer(cfg.Issuer); err != nil {
+		return nil, err
+	}
+	if s.clients, err = newClients(cfg.Clients); err != nil {
+		return nil, err
+	}
+	if s.public, err = publishedKey(cfg.Signer); err != nil {
+		return nil, err
+	}
+	if err := s.openVerifiers(cfg.Secret); err != nil {
+		return nil, err
+	}
+	return s, s.route()
+}
+
+// openVerifiers makes what verifies proofs.
+func (s *Server) openVerifiers(secret []byte) error {
+	var err error
+	s.nonces, err = dpop.NewNonces(dpop.NoncesConfig{Secret: secret, Scope: "token endpoint of " + s.issuer, Now: s.now})
+	if err != nil {
+		return fmt.Errorf("issuer: Secret: %w", err)
+	}
+	cfg := dpop.Config{Skew: proofSkew, Now: s.now}
+	if s.requireNonce {
+		cfg.Nonces = s.nonces
+	}
+	if s.dpop, err = dpop.NewVerifier(cfg); err != nil {
+		return fmt.Errorf("issuer: %w", err)
+	}
+	s.signatures, err = newSignatureVerifiers(s.now)
+	return err
+}
+
+// route lays out the endpoints.
+func (s *Server) route() error {
+	discovery, err := document("application/json", s.metadata())
+	if err != nil {
+		return err
+	}
+	jwks, err := document("application/jwk-set+json", keySet{[]*keys.Public{s.public}})
+	if err != nil {
+		return err
+	}
+	s.handlers = map[string]http.HandlerFunc{
+		wellKnown + s.urls.base:     discovery,
+		s.urls.base + "/jwks":       jwks,
+		s.urls.base + "/token":      s.serveToken,
+		s.urls.base + "/introspect": s.serveIntrospect,
+	}
+	return nil
+}
 
 // Handler serves the endpoints, by their paths, and answers 404 for others.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "not yet", http.StatusNotImplemented)
+		if serve := s.handlers[r.URL.EscapedPath()]; serve != nil {
+			serve(w, r)
+			return
+		}
+		http.NotFound(w, r)
 	})
+}
+
+// observe tells the observer, if there is one.
+func (s *Server) observe(ctx context.Context, e Event) {
+	if s.observer != nil {
+		s.observer(ctx, e)
+	}
 }

@@ -1,19 +1,174 @@
 package issuer
 
-// Reason says which rule a request broke. Each is stable text.
-type Reason string
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+)
 
 // Error is why a request was refused. It is for the log: the peer is told less.
 type Error struct {
 	Reason   Reason
-	Section  string // the standard's
+	Section  string // the standard's, such as "RFC 7523, section 3, step 3"
 	Part     string // the parameter, claim or field
 	Expected string // never secret, key or token bytes
 	Got      string
 	Err      error // from the package that refused
 }
 
-func (e *Error) Error() string { return string(e.Reason) }
+// Reason says which rule a request broke. Each is stable text.
+type Reason string
+
+// The reasons, in the order in which the endpoints check.
+const (
+	MethodRefused    Reason = "request-method"           // RFC 6749, section 3.2: POST only
+	FormRefused      Reason = "request-form"             // RFC 6749, section 3.2: not one form, parameters repeated, in the query or absent
+	FormTooLarge     Reason = "request-too-large"        // the limit of this package
+	AuthMissing      Reason = "client-auth-missing"      // RFC 6749, section 3.2.1
+	AuthAmbiguous    Reason = "client-auth-ambiguous"    // RFC 6749, section 2.3: more than one method
+	AuthRefused      Reason = "client-auth-refused"      // malformed, of another method than the client's, or by an unknown client
+	SecretMismatch   Reason = "client-secret-mismatch"   // RFC 6749, section 2.3.1
+	AssertionRefused Reason = "assertion-refused"        // RFC 7523, section 3
+	AssertionUsed    Reason = "assertion-used"           // RFC 7523, section 3, step 7: jti seen before
+	IntrospectDenied Reason = "introspection-denied"     // RFC 7662, section 2.3: not a resource server
+	GrantRefused     Reason = "grant-unsupported"        // RFC 6749, section 5.2
+	ClientRefused    Reason = "client-gets-no-tokens"    // RFC 6749, section 5.2: unauthorized_client
+	ScopeRefused     Reason = "scope-refused"            // RFC 6749, section 3.3
+	TargetRefused    Reason = "target-refused"           // RFC 8707, section 2
+	ProofMissing     Reason = "proof-missing"            // the client's tokens are bound
+	ProofAmbiguous   Reason = "proof-ambiguous"          // a DPoP proof and a signature
+	ProofRefused     Reason = "proof-of-another-binding" // not the client's Binding
+	DPoPRefused      Reason = "dpop-refused"             // RFC 9449, section 5; Err is a *dpop.Error
+	NonceNeeded      Reason = "dpop-nonce-needed"        // RFC 9449, section 8
+	SignatureRefused Reason = "signature-refused"        // draft-richer-oauth-httpsig-03; Err is an *httpsig.Error
+	DigestRefused    Reason = "digest-refused"           // the same; Err is a *contentdigest.Error
+	ProofUsed        Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
+	Restarted        Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
+	Unavailable      Reason = "unavailable"              // our failure: the replay guard can't answer, or is full
+	Failed           Reason = "failed"                   // our failure: signing
+)
+
+// Error describes the refusal for the log.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("issuer: ")
+	b.WriteString(string(e.Reason))
+	for _, part := range []struct{ name, value string }{
+		{"", e.Part}, {"expected ", e.Expected}, {"got ", e.Got}, {"", e.Section},
+	} {
+		if part.value != "" {
+			b.WriteString(", " + part.name + part.value)
+		}
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	return b.String()
+}
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// asError returns err as an *Error: what isn't one is our failure.
+func asError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Reason: Failed, Err: err}
+}
+
+// answer is what the peer is told (RFC 6749, section 5.2).
+type answer struct {
+	status      int
+	code        string
+	description string
+}
+
+// answer is the one place where reasons become what the peer sees. An outsider learns the same from every failure of
+// client authentication, whichever check it was.
+func (e *Error) answer() answer {
+	switch e.Reason {
+	case MethodRefused:
+		return answer{http.StatusMethodNotAllowed, "invalid_request", "use POST"}
+	case FormRefused:
+		return answer{http.StatusBadRequest, "invalid_request", "send one application/x-www-form-urlencoded body, each parameter once, none in the query: " + e.Part}
+	case FormTooLarge:
+		return answer{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too long"}
+	case AuthAmbiguous:
+		return answer{http.StatusBadRequest, "invalid_request", "authenticate the client in one way"}
+	case AuthMissing, AuthRefused, SecretMismatch, AssertionRefused, AssertionUsed:
+		return answer{http.StatusUnauthorized, "invalid_client", "client authentication failed"}
+	case IntrospectDenied:
+		return answer{http.StatusForbidden, "unauthorized_client", "this client may not introspect"}
+	case GrantRefused:
+		return answer{http.StatusBadRequest, "unsupported_grant_type", "use client_credentials"}
+	case ClientRefused:
+		return answer{http.StatusBadRequest, "unauthorized_client", "this client gets no tokens"}
+	case ScopeRefused:
+		return answer{http.StatusBadRequest, "invalid_scope", "not a scope of this client"}
+	case TargetRefused:
+		return answer{http.StatusBadRequest, "invalid_target", "name one resource of this client"}
+	case ProofMissing:
+		return answer{http.StatusBadRequest, "invalid_request", "prove possession of a key: DPoP proof or HTTP message signature"}
+	case ProofAmbiguous:
+		return answer{http.StatusBadRequest, "invalid_request", "send a DPoP proof or a signature, not both"}
+	case ProofRefused:
+		return answer{http.StatusBadRequest, "invalid_request", "not the proof that this client is registered for"}
+	case DPoPRefused:
+		return answer{http.StatusBadRequest, "invalid_dpop_proof", "the DPoP proof was refused"}
+	case NonceNeeded:
+		return answer{http.StatusBadRequest, "use_dpop_nonce", "make a fresh DPoP proof with this nonce"}
+	case SignatureRefused, DigestRefused:
+		return answer{http.StatusBadRequest, "invalid_request", "the message signature was refused"}
+	case ProofUsed:
+		return answer{http.StatusBadRequest, e.usedCode(), "the proof was used before"}
+	case Restarted:
+		return answer{http.StatusServiceUnavailable, "temporarily_unavailable", "this server has just started: try again with a fresh proof and assertion"}
+	case Unavailable:
+		return answer{http.StatusServiceUnavailable, "temporarily_unavailable", "try again"}
+	default:
+		return answer{http.StatusInternalServerError, "server_error", "failed"}
+	}
+}
+
+// usedCode is the code for a proof seen before: only DPoP has one of its own.
+func (e *Error) usedCode() string {
+	if e.Part == partDPoP {
+		return "invalid_dpop_proof"
+	}
+	return "invalid_request"
+}
+
+// write answers the peer.
+func (e *Error) write(w http.ResponseWriter) {
+	a := e.answer()
+	switch a.status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+	}
+	writeJSON(w, a.status, struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{a.code, a.description})
+}
+
+// writeJSON writes an answer that nobody may store (RFC 6749, section 5.1).
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "failed", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	w.Write(body)
+}

@@ -1,0 +1,158 @@
+package issuer
+
+import (
+	"slices"
+	"time"
+
+	"github.com/holdfast-project/holdfast/internal/jws"
+	"github.com/holdfast-project/holdfast/internal/strictjson"
+	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/replay"
+)
+
+const (
+	// maxAssertion bounds a client assertion, in bytes: a handful of claims and a signature.
+	maxAssertion = 8 << 10
+	// assertionLife is how far ahead exp may lie, and how far back iat: what replay has to remember.
+	assertionLife = 5 * time.Minute
+	// assertionSkew is how far iat and nbf may lie ahead: FAPI 2.0, section 5.3.2.1, accepts 10 s and refuses 60 s.
+	assertionSkew = 10 * time.Second
+
+	assertionSection = "RFC 7523, section 3"
+)
+
+// assertionAlgorithms are those that a client may sign assertions with; its key narrows them to one. RS256 is not among
+// them (FAPI 2.0, section 5.4.1).
+var assertionAlgorithms = []keys.Algorithm{keys.ES256, keys.Ed25519, keys.EdDSA, keys.PS256}
+
+// assertionClaims are the claims of a client assertion. A time is zero if absent.
+type assertionClaims struct {
+	issuer, subject, audience, id string
+	expires, notBefore, issuedAt  time.Time
+}
+
+// refuseAssertion says what was wrong with an assertion.
+func refuseAssertion(part string, err error) *Error {
+	return &Error{Reason: AssertionRefused, Section: assertionSection, Part: part, Err: err}
+}
+
+// authenticateAssertion checks private_key_jwt (RFC 7523, section 3).
+func (s *Server) authenticateAssertion(f form) (caller, error) {
+	if f.get("client_assertion_type") != jwtBearer {
+		return caller{}, refuseAssertion("client_assertion_type", nil)
+	}
+	token, err := jws.Parse(f.get("client_assertion"), maxAssertion)
+	if err != nil {
+		return caller{}, refuseAssertion("client_assertion", err)
+	}
+	claims, err := parseAssertion(token.Payload)
+	if err != nil {
+		return caller{}, err
+	}
+	c := caller{client: s.clients[claims.subject]}
+	if c.client == nil {
+		return caller{}, &Error{Reason: AuthRefused, Section: assertionSection, Part: "sub"}
+	}
+	if c.AuthMethod != PrivateKeyJWT {
+		return c, &Error{Reason: AuthRefused, Section: assertionSection, Part: "method", Expected: string(c.AuthMethod), Got: string(PrivateKeyJWT)}
+	}
+	key, err := c.verifyAssertion(token)
+	if err != nil {
+		return c, err
+	}
+	now := s.now()
+	if err := claims.check(s.issuer, c.ID, now); err != nil {
+		return c, err
+	}
+	c.assertion = claims.use(key.Thumbprint())
+	return c, nil
+}
+
+// verifyAssertion checks the signature with the client's key, which the kid names.
+func (c *client) verifyAssertion(token *jws.Compact) (*keys.Public, error) {
+	// What the client's key signed for another purpose is no assertion.
+	switch token.Header.Typ {
+	case "", "JWT", "client-authentication+jwt":
+	default:
+		return nil, refuseAssertion("typ", nil)
+	}
+	key := c.keys[token.Header.KeyID]
+	if key == nil {
+		return nil, refuseAssertion("kid", nil)
+	}
+	if !slices.Contains(assertionAlgorithms, token.Header.Alg) {
+		return nil, refuseAssertion("alg", nil)
+	}
+	if err := token.Verify(key); err != nil {
+		return nil, refuseAssertion("signature", err)
+	}
+	return key, nil
+}
+
+// parseAssertion reads the claims and judges nothing but their types: an aud that isn't a single string, for one, is
+// none that we take (FAPI 2.0, section 5.3.2.1, item 8).
+func parseAssertion(payload string) (assertionClaims, error) {
+	var c assertionClaims
+	err := strictjson.Object(payload, func(name string, value strictjson.Value) (err error) {
+		switch name {
+		case "iss":
+			c.issuer, err = value.String()
+		case "sub":
+			c.subject, err = value.String()
+		case "aud":
+			c.audience, err = value.String()
+		case "jti":
+			c.id, err = value.String()
+		case "exp":
+			c.expires, err = value.NumericDate()
+		case "nbf":
+			c.notBefore, err = value.NumericDate()
+		case "iat":
+			c.issuedAt, err = value.NumericDate()
+		}
+		if err != nil {
+			return refuseAssertion(name, err)
+		}
+		return nil
+	})
+	if err == nil {
+		return c, nil
+	}
+	if asError(err).Reason == AssertionRefused {
+		return c, err
+	}
+	return c, refuseAssertion("claims", err)
+}
+
+// check judges the claims in the order of RFC 7523, section 3.
+func (c assertionClaims) check(issuer, clientID string, now time.Time) error {
+	latest := now.Add(assertionSkew)
+	switch {
+	case c.issuer != clientID:
+		return refuseAssertion("iss", nil)
+	case c.subject != clientID:
+		return refuseAssertion("sub", nil)
+	case c.audience != issuer:
+		// Only the issuer: a token endpoint's URL can be given out by another server as its own.
+		return refuseAssertion("aud", nil)
+	case c.expires.IsZero(), !c.expires.After(now), c.expires.After(latest.Add(assertionLife)):
+		return refuseAssertion("exp", nil)
+	case c.notBefore.After(latest):
+		return refuseAssertion("nbf", nil)
+	case c.issuedAt.After(latest), !c.issuedAt.IsZero() && c.issuedAt.Before(now.Add(-assertionLife-assertionSkew)):
+		return refuseAssertion("iat", nil)
+	case c.id == "":
+		return refuseAssertion("jti", nil)
+	}
+	return nil
+}
+
+// use is the one use of the assertion. Its Made is dated back, by what we grant beyond a replay guard's usual skew, and
+// as far as could be when there is no iat: an assertion that may be older than the guard's memory is refused.
+func (c assertionClaims) use(owner keys.Thumbprint) *replay.Claim {
+	made := c.issuedAt.Add(-(assertionSkew - proofSkew))
+	if c.issuedAt.IsZero() {
+		made = c.expires.Add(-assertionLife - 2*assertionSkew)
+	}
+	return &replay.Claim{Owner: owner, ID: "assertion " + c.subject + " " + c.id, Made: made, Until: c.expires}
+}

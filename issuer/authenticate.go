@@ -1,0 +1,92 @@
+package issuer
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/holdfast-project/holdfast/replay"
+)
+
+// jwtBearer is the one client_assertion_type (RFC 7523, section 2.2).
+const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// caller is who sent a request.
+type caller struct {
+	*client
+	// assertion is the use of a client assertion, to be claimed when everything else holds; nil for other methods.
+	assertion *replay.Claim
+}
+
+// authenticate finds out which client sent r, in exactly one way (RFC 6749, section 2.3), and remembers nothing. With
+// an error, the caller's client is the one that was named, if there is such a one.
+func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
+	const section = "RFC 6749, section 2.3"
+	authorization := r.Header.Values("Authorization")
+	asserted := f.get("client_assertion") != "" || f.get("client_assertion_type") != ""
+	switch {
+	case len(authorization) > 1:
+		return caller{}, &Error{Reason: AuthAmbiguous, Section: section, Part: "Authorization"}
+	case len(authorization) == 1 && asserted:
+		return caller{}, &Error{Reason: AuthAmbiguous, Section: section, Part: "client_assertion"}
+	case f.get("client_secret") != "":
+		return caller{}, &Error{Reason: AuthRefused, Section: "RFC 6749, section 2.3.1", Part: "client_secret"}
+	}
+	var (
+		c   caller
+		err error
+	)
+	switch {
+	case asserted:
+		c, err = s.authenticateAssertion(f)
+	case len(authorization) == 1:
+		c, err = s.authenticateBasic(r)
+	default:
+		err = &Error{Reason: AuthMissing, Section: "RFC 6749, section 3.2.1"}
+	}
+	if err != nil {
+		return c, err
+	}
+	if id := f.get("client_id"); id != "" && id != c.ID {
+		return c, &Error{Reason: AuthAmbiguous, Section: "RFC 7521, section 4.2", Part: "client_id"}
+	}
+	return c, nil
+}
+
+// authenticateBasic checks client_secret_basic (RFC 6749, section 2.3.1). An unknown client costs as much as a wrong
+// secret.
+func (s *Server) authenticateBasic(r *http.Request) (caller, error) {
+	const section = "RFC 6749, section 2.3.1"
+	id, secret, ok := basicCredentials(r)
+	if !ok {
+		return caller{}, &Error{Reason: AuthRefused, Section: section, Part: "Authorization"}
+	}
+	c := s.clients[id]
+	var hash SecretHash
+	if c != nil {
+		hash = c.SecretHash
+	}
+	matches := hash.matches(secret)
+	switch {
+	case c == nil:
+		return caller{}, &Error{Reason: AuthRefused, Section: section, Part: "client_id"}
+	case c.AuthMethod != ClientSecretBasic:
+		return caller{client: c}, &Error{Reason: AuthRefused, Section: section, Part: "method", Expected: string(c.AuthMethod), Got: string(ClientSecretBasic)}
+	case !matches:
+		return caller{client: c}, &Error{Reason: SecretMismatch, Section: section}
+	}
+	return caller{client: c}, nil
+}
+
+// basicCredentials reads the field. Id and secret are form-encoded inside it, which generic Basic isn't.
+func basicCredentials(r *http.Request) (id, secret string, ok bool) {
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return "", "", false
+	}
+	id, err := url.QueryUnescape(user)
+	if err != nil {
+		return "", "", false
+	}
+	secret, err = url.QueryUnescape(password)
+	return id, secret, err == nil
+}

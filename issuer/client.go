@@ -1,0 +1,173 @@
+package issuer
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/keys"
+)
+
+// minSecret is the length of 128 bits in base64url.
+const minSecret = 22
+
+// HashSecret hashes a client secret, of at least 22 characters: 128 random bits in base64url. A slow hash would protect
+// guessable secrets in a stolen configuration; against 2^128 guesses a fast one is as good, and a slow one at an
+// endpoint that anybody can call is a gift to whoever wants it busy. So secrets must be random: people don't choose them.
+func HashSecret(secret string) (SecretHash, error) {
+	if len(secret) < minSecret {
+		return SecretHash{}, fmt.Errorf("issuer: a client secret needs at least %d random characters", minSecret)
+	}
+	return sha256.Sum256([]byte(secret)), nil
+}
+
+// matches compares in constant time. The zero hash, of a client without a secret or of none, matches nothing: no
+// string with that SHA-256 is known.
+func (h SecretHash) matches(secret string) bool {
+	got := sha256.Sum256([]byte(secret))
+	return subtle.ConstantTimeCompare(h[:], got[:]) == 1
+}
+
+// client is a checked copy of a Client.
+type client struct {
+	Client
+	keys          map[string]*keys.Public // kid → key
+	signatureKeys map[string]*httpsig.Key // kid → key that token requests may be signed with
+}
+
+// newClients checks the clients and copies them, by id.
+func newClients(list []Client) (map[string]*client, error) {
+	clients := make(map[string]*client, len(list))
+	for _, c := range list {
+		if !isVisible(c.ID) {
+			return nil, errors.New("issuer: a client needs an ID of visible ASCII")
+		}
+		if clients[c.ID] != nil {
+			return nil, fmt.Errorf("issuer: client %s: ID used twice", c.ID)
+		}
+		checked, err := newClient(c)
+		if err != nil {
+			return nil, fmt.Errorf("issuer: client %s: %w", c.ID, err)
+		}
+		clients[c.ID] = checked
+	}
+	return clients, nil
+}
+
+func newClient(c Client) (*client, error) {
+	c.Keys = slices.Clone(c.Keys)
+	c.Scope = slices.Clone(c.Scope)
+	c.Audience = slices.Clone(c.Audience)
+	c.Introspect = slices.Clone(c.Introspect)
+	checked := &client{Client: c}
+	if err := checked.indexKeys(); err != nil {
+		return nil, err
+	}
+	if err := checked.checkAuthMethod(); err != nil {
+		return nil, err
+	}
+	if err := checked.checkBinding(); err != nil {
+		return nil, err
+	}
+	for _, scope := range c.Scope {
+		if !isScope(scope) {
+			return nil, fmt.Errorf("Scope: %q is no scope token (RFC 6749, section 3.3)", scope)
+		}
+	}
+	if slices.Contains(c.Audience, "") || slices.Contains(c.Introspect, "") {
+		return nil, errors.New("Audience and Introspect must not hold an empty string")
+	}
+	if len(c.Audience) == 0 && len(c.Introspect) == 0 {
+		return nil, errors.New("needs an Audience, Introspect, or both")
+	}
+	return checked, nil
+}
+
+// indexKeys finds the keys by kid, and those that may sign requests.
+func (c *client) indexKeys() error {
+	c.keys = make(map[string]*keys.Public, len(c.Keys))
+	c.signatureKeys = make(map[string]*httpsig.Key, len(c.Keys))
+	for _, key := range c.Keys {
+		if key == nil || key.KeyID() == "" {
+			return errors.New("Keys: each needs a kid")
+		}
+		kid := key.KeyID()
+		if c.keys[kid] != nil {
+			return fmt.Errorf("Keys: kid %q used twice", kid)
+		}
+		c.keys[kid] = key
+		if !fullySpecified(key.Algorithm()) {
+			continue
+		}
+		signatureKey, err := httpsig.NewJOSEKey(key)
+		if err != nil {
+			return fmt.Errorf("Keys: %q: %w", kid, err)
+		}
+		c.signatureKeys[kid] = signatureKey
+	}
+	return nil
+}
+
+// fullySpecified tells whether alg says everything about a signature (RFC 9864), and is one that we take.
+func fullySpecified(alg keys.Algorithm) bool {
+	switch alg {
+	case keys.ES256, keys.ES384, keys.ES512, keys.Ed25519, keys.PS256, keys.PS384, keys.PS512:
+		return true
+	}
+	return false
+}
+
+func (c *client) checkAuthMethod() error {
+	switch c.AuthMethod {
+	case ClientSecretBasic:
+		if c.SecretHash == (SecretHash{}) {
+			return errors.New("client_secret_basic needs a SecretHash")
+		}
+	case PrivateKeyJWT:
+		if c.SecretHash != (SecretHash{}) {
+			return errors.New("private_key_jwt takes no SecretHash")
+		}
+		if len(c.Keys) == 0 {
+			return errors.New("private_key_jwt needs Keys")
+		}
+	default:
+		return fmt.Errorf("AuthMethod %q is none of this package's", c.AuthMethod)
+	}
+	return nil
+}
+
+func (c *client) checkBinding() error {
+	switch c.Binding {
+	case AnyBinding, DPoP, HTTPSigRuntime:
+	case HTTPSigPreregistered:
+		if len(c.signatureKeys) == 0 {
+			return errors.New("HTTPSigPreregistered needs a key with a fully specified alg (RFC 9864)")
+		}
+	default:
+		return fmt.Errorf("Binding %q is none of this package's", c.Binding)
+	}
+	return nil
+}
+
+// isScope tells whether s is a scope-token (RFC 6749, section 3.3).
+func isScope(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isVisible tells whether s is visible ASCII and not empty.
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}

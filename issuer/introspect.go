@@ -1,0 +1,89 @@
+package issuer
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-project/holdfast/accesstoken"
+)
+
+// introspection is an answer of RFC 7662, section 2.2.
+type introspection struct {
+	Active    bool   `json:"active"`
+	TokenType string `json:"token_type"`
+	claims
+}
+
+// inactive is the answer about every token that isn't one, isn't ours, isn't good any more or isn't the asker's.
+type inactive struct {
+	Active bool `json:"active"`
+}
+
+// serveIntrospect is the introspection endpoint (RFC 7662).
+func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
+	asker, answer, err := s.introspect(w, r)
+	event := Event{Endpoint: "introspection"}
+	if asker.client != nil {
+		event.ClientID = asker.ID
+	}
+	if err != nil {
+		event.Refusal = asError(err)
+		s.observe(r.Context(), event)
+		event.Refusal.write(w)
+		return
+	}
+	if answer == nil {
+		s.observe(r.Context(), event)
+		writeJSON(w, http.StatusOK, inactive{})
+		return
+	}
+	event.TokenID, event.Audience, event.Scope = answer.ID, answer.Audience, strings.Fields(answer.Scope)
+	s.observe(r.Context(), event)
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// introspect lists the steps of an introspection request. The answer is nil for a token that is inactive for the asker.
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (caller, *introspection, error) {
+	f, err := readForm(w, r)
+	if err != nil {
+		return caller{}, nil, err
+	}
+	asker, err := s.authenticate(r, f)
+	if err != nil {
+		return asker, nil, err
+	}
+	if len(asker.Introspect) == 0 {
+		return asker, nil, &Error{Reason: IntrospectDenied, Section: "RFC 7662, section 2.3"}
+	}
+	token := f.get("token")
+	if token == "" {
+		return asker, nil, &Error{Reason: FormRefused, Section: "RFC 7662, section 2.1", Part: "token"}
+	}
+	if err := s.claimAssertion(r.Context(), asker.assertion); err != nil {
+		return asker, nil, err
+	}
+	return asker, s.active(token, asker.client), nil
+}
+
+// active returns what a token says, or nil if it isn't active for asker: one of another audience looks like no token
+// (RFC 7662, section 2.2).
+func (s *Server) active(token string, asker *client) *introspection {
+	c, ok := s.open(token)
+	if !ok || !slices.Contains(asker.Introspect, c.Audience) {
+		return nil
+	}
+	answer := &introspection{Active: true, TokenType: "Bearer", claims: c}
+	if c.Confirmation == nil {
+		return answer
+	}
+	confirmation, err := accesstoken.ParseConfirmation(c.Confirmation)
+	if err != nil {
+		return nil
+	}
+	answer.TokenType = "httpsig"
+	if confirmation.Binding == accesstoken.BoundJKT {
+		answer.TokenType = "DPoP"
+	}
+	return answer
+}

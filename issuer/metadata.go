@@ -1,0 +1,116 @@
+package issuer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-project/holdfast/keys"
+)
+
+// wellKnown is where metadata lives: before the issuer's own path, not below it (RFC 8414, section 3.1).
+const wellKnown = "/.well-known/oauth-authorization-server"
+
+// urls are the issuer's endpoints as clients call them.
+type urls struct {
+	base                    string // path, without a slash at its end
+	token, introspect, jwks string
+}
+
+// parseIssuer checks an issuer identifier (RFC 8414, section 2) and lays out the endpoints below it.
+func parseIssuer(issuer string) (urls, error) {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return urls{}, errors.New("issuer: Issuer is no URL")
+	}
+	switch {
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
+		return urls{}, errors.New("issuer: Issuer must be scheme, host and path only")
+	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+		return urls{}, errors.New("issuer: Issuer must be https, or http on a loopback host")
+	case u.String() != issuer || u.Host != strings.ToLower(u.Host):
+		return urls{}, fmt.Errorf("issuer: Issuer is not in its normal form")
+	case u.EscapedPath() != u.Path || u.Path != "" && path.Clean(u.Path) != u.Path:
+		return urls{}, errors.New("issuer: Issuer's path must be plain, without a slash at its end")
+	}
+	origin, base := strings.TrimSuffix(issuer, u.Path), strings.TrimSuffix(u.Path, "/")
+	return urls{
+		base:       base,
+		token:      origin + base + "/token",
+		introspect: origin + base + "/introspect",
+		jwks:       origin + base + "/jwks",
+	}, nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// metadata is the document of RFC 8414, section 2.
+type metadata struct {
+	Issuer                string `json:"issuer"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	JWKSURI               string `json:"jwks_uri"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+
+	ScopesSupported []string `json:"scopes_supported,omitempty"`
+	// ResponseTypesSupported is required, and empty without an authorization endpoint. Section 3.2 would have it left out
+	// when empty, but readers insist on what section 2 requires.
+	ResponseTypesSupported []string `json:"response_types_supported"`
+	GrantTypesSupported    []string `json:"grant_types_supported"`
+
+	TokenAuthMethods         []AuthMethod     `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms      []keys.Algorithm `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectAuthMethods    []AuthMethod     `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectAuthAlgorithms []keys.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	DPoPAlgorithms           []keys.Algorithm `json:"dpop_signing_alg_values_supported"`
+}
+
+func (s *Server) metadata() metadata {
+	methods := []AuthMethod{ClientSecretBasic, PrivateKeyJWT}
+	var scopes []string
+	for _, c := range s.clients {
+		scopes = append(scopes, c.Scope...)
+	}
+	slices.Sort(scopes)
+	return metadata{
+		Issuer:                   s.issuer,
+		TokenEndpoint:            s.urls.token,
+		JWKSURI:                  s.urls.jwks,
+		IntrospectionEndpoint:    s.urls.introspect,
+		ScopesSupported:          slices.Compact(scopes),
+		ResponseTypesSupported:   []string{},
+		GrantTypesSupported:      []string{"client_credentials"},
+		TokenAuthMethods:         methods,
+		TokenAuthAlgorithms:      assertionAlgorithms,
+		IntrospectAuthMethods:    methods,
+		IntrospectAuthAlgorithms: assertionAlgorithms,
+		DPoPAlgorithms:           s.dpop.Algorithms(),
+	}
+}
+
+// document is a handler for something public that doesn't change while we run.
+func document(contentType string, v any) (http.HandlerFunc, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "use GET", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Write(body)
+	}, nil
+}
