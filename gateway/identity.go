@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/internal/jws"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -42,7 +42,7 @@ const (
 // identity is an Identity that was checked.
 type identity struct {
 	Identity
-	head string // the JWT's first part, encoded
+	head jws.Header
 	jwks []byte
 	now  func() time.Time
 }
@@ -85,11 +85,8 @@ func (id *identity) publish() error {
 			return err
 		}
 	}
-	head, err := json.Marshal(map[string]string{"typ": "holdfast-identity+jwt", "alg": string(id.Signer.Algorithm()), "kid": kid})
-	if err != nil {
-		return err
-	}
-	id.head = base64.RawURLEncoding.EncodeToString(head)
+	id.head = jws.Header{Typ: "holdfast-identity+jwt", KeyID: kid}
+	var err error
 	id.jwks, err = json.Marshal(map[string][]*keys.Public{"keys": append([]*keys.Public{public}, id.Others...)})
 	return err
 }
@@ -130,12 +127,7 @@ func (id *identity) state(v *holdfast.Verdict, method, origin string) (string, e
 	if err != nil {
 		return "", err
 	}
-	signed := id.head + "." + base64.RawURLEncoding.EncodeToString(claims)
-	sig, err := id.Signer.Sign([]byte(signed))
-	if err != nil {
-		return "", err
-	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(sig), nil
+	return jws.Sign(id.Signer, id.head, claims)
 }
 
 // serveKeys answers with the key set.
