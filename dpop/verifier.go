@@ -75,7 +75,8 @@ type NonceChecker interface {
 	Check(nonce string) error
 }
 
-// Verifier checks proofs. It is immutable and safe for concurrent use; it remembers nothing (see package replay).
+// Verifier checks proofs. It is safe for concurrent use. It remembers keys that it has parsed, but nothing of proofs (see
+// package replay).
 type Verifier struct {
 	algorithms []keys.Algorithm
 	maxAge     time.Duration
@@ -83,6 +84,7 @@ type Verifier struct {
 	maxBytes   int
 	nonces     NonceChecker
 	now        func() time.Time
+	keys       keyCache
 }
 
 // NewVerifier checks cfg and copies it.
@@ -224,22 +226,33 @@ func (c *check) signature() *Error {
 	if c.compact.Header.JWK == "" {
 		return refuse(KeyRefused, 6, "jwk")
 	}
-	key, err := keys.ParsePublic([]byte(c.compact.Header.JWK))
-	if e, ok := errors.AsType[*keys.Error](err); ok && e.Reason == keys.PrivateMember {
-		return refuse(KeyRefused, 7, "jwk: "+err.Error())
+	key, known := c.verifier.keys.get(c.compact.Header.JWK)
+	if !known {
+		var err error
+		if key, err = keys.ParsePublic(c.compact.Header.JWK); err != nil {
+			return refuseKey(err)
+		}
 	}
-	if err != nil {
-		return refuse(KeyRefused, 6, "jwk: "+err.Error())
+	if err := c.compact.Verify(key); err != nil {
+		return refuseKey(err)
 	}
-	err = c.compact.Verify(key)
-	if e, ok := errors.AsType[*keys.Error](err); ok && e.Reason != keys.BadSignature {
-		return refuse(KeyRefused, 6, "jwk: "+err.Error())
-	}
-	if err != nil {
-		return refuse(BadSignature, 6, "")
+	if !known {
+		c.verifier.keys.add(c.compact.Header.JWK, key)
 	}
 	c.key = key
 	return nil
+}
+
+// refuseKey tells what package keys refused: the signature, a private key, or a key that isn't good enough.
+func refuseKey(err error) *Error {
+	e, ok := errors.AsType[*keys.Error](err)
+	switch {
+	case ok && e.Reason == keys.BadSignature:
+		return refuse(BadSignature, 6, "")
+	case ok && e.Reason == keys.PrivateMember:
+		return refuse(KeyRefused, 7, "jwk: "+err.Error())
+	}
+	return refuse(KeyRefused, 6, "jwk: "+err.Error())
 }
 
 // method is step 8. Methods are case-sensitive.

@@ -27,8 +27,9 @@ const (
 const maxSet = 64
 
 // ParsePublic reads one public JWK. It refuses private members, duplicate members, coordinates that are short or off
-// the curve, and RSA keys outside 2048 to 4096 bits before any arithmetic with them. Unknown members are ignored.
-func ParsePublic(jwk []byte) (*Public, error) {
+// the curve, and RSA keys outside 2048 to 4096 bits before any arithmetic with them. Unknown members are ignored. How
+// long the text may be is for the caller to bound.
+func ParsePublic[Text ~string | ~[]byte](jwk Text) (*Public, error) {
 	m, err := readMembers(jwk)
 	if err != nil {
 		return nil, err

@@ -192,17 +192,14 @@ func (p *Public) Verify(alg Algorithm, message, signature []byte) error {
 		return err
 	}
 	m, _ := alg.method()
-	var buf [sha512.Size]byte
 	ok := false
 	switch key := p.key.(type) {
 	case *ecdsa.PublicKey:
-		var der [maxDER]byte
-		asn1, formed := appendDER(der[:0], signature, p.form.coordinate())
-		ok = formed && ecdsa.VerifyASN1(key, m.digest(message, &buf), asn1)
+		ok = verifyECDSA(key, m, message, signature)
 	case ed25519.PublicKey:
 		ok = ed25519.Verify(key, message, signature)
 	case *rsa.PublicKey:
-		ok = len(signature) == key.Size() && verifyRSA(key, m, m.digest(message, &buf), signature) == nil
+		ok = len(signature) == key.Size() && verifyRSA(key, m, message, signature) == nil
 	}
 	if !ok {
 		return refuse(BadSignature, "")
@@ -210,7 +207,19 @@ func (p *Public) Verify(alg Algorithm, message, signature []byte) error {
 	return nil
 }
 
-func verifyRSA(key *rsa.PublicKey, m method, digest, signature []byte) error {
+func verifyECDSA(key *ecdsa.PublicKey, m method, message, signature []byte) bool {
+	// One allocation for both, as VerifyASN1 lets them escape.
+	var buf struct {
+		digest [sha512.Size]byte
+		der    [maxDER]byte
+	}
+	der, ok := appendDER(buf.der[:0], signature, m.form.coordinate())
+	return ok && ecdsa.VerifyASN1(key, m.digest(message, &buf.digest), der)
+}
+
+func verifyRSA(key *rsa.PublicKey, m method, message, signature []byte) error {
+	var buf [sha512.Size]byte
+	digest := m.digest(message, &buf)
 	if m.pss {
 		// The salt is as long as the hash (RFC 7518, section 3.5).
 		return rsa.VerifyPSS(key, m.hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})

@@ -43,7 +43,11 @@ func Parse(compact string, limit int) (*Compact, error) {
 	if !ok {
 		return nil, &Error{Reason: NotCompact}
 	}
-	buf := make([]byte, 0, base64url.DecodedLen(len(compact)))
+	// One buffer for what is signed, as sent, and behind it what is decoded.
+	signed := len(header) + 1 + len(payload)
+	buf := make([]byte, signed, signed+base64url.DecodedLen(len(compact)))
+	copy(buf, compact)
+	sent, buf := buf[:signed:signed], buf[signed:signed]
 	buf, err := base64url.Append(buf, header)
 	if err != nil {
 		return nil, &Error{Reason: Encoding}
@@ -58,11 +62,7 @@ func Parse(compact string, limit int) (*Compact, error) {
 	if err != nil {
 		return nil, &Error{Reason: Encoding}
 	}
-	c := &Compact{
-		Payload:   text[endHeader:],
-		Signature: sig,
-		signed:    []byte(compact[:len(header)+1+len(payload)]),
-	}
+	c := &Compact{Payload: text[endHeader:], Signature: sig, signed: sent}
 	if c.Header, err = parseHeader(text[:endHeader]); err != nil {
 		return nil, err
 	}
