@@ -1,0 +1,214 @@
+package config
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-project/holdfast/gateway"
+	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/keys"
+)
+
+// stage fills the working directory with the files that configurations name.
+func stage(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	signer, err := keys.CreateFile("issuer.jwk", keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := keys.NewPublic(signer.Public().Key(), "k1", keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := json.Marshal(map[string]any{"keys": []any{public}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"jwks.json": string(set), "empty.json": `{"keys":[]}`, "not.pem": "not PEM",
+		"nonce.secret": strings.Repeat("n", 43), "client.secret": strings.Repeat("c", 43) + "\n",
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func loadStaged(t *testing.T, text string) *File {
+	t.Helper()
+	stage(t)
+	if err := os.WriteFile("holdfast.yaml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Load("holdfast.yaml", func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+const issuerText = `issuer:
+  url: http://127.0.0.1:1
+  key_file: issuer.jwk
+  nonce_secret_file: nonce.secret
+  clients:
+    - id: app
+      auth: client_secret_basic
+      secret_file: client.secret
+      audience: [https://api.example]
+    - id: worker
+      auth: private_key_jwt
+      jwks_file: jwks.json
+      audience: [https://api.example]
+      binding: dpop
+`
+
+func TestIssuerConfig(t *testing.T) {
+	cfg, err := loadStaged(t, issuerText).IssuerConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := issuer.New(cfg); err != nil {
+		t.Errorf("issuer.New: %v", err)
+	}
+	want, err := issuer.HashSecret(strings.Repeat("c", 43))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Clients[0].SecretHash != want {
+		t.Error("the secret's hash isn't that of the file without its line end")
+	}
+	if got := len(cfg.Clients[1].Keys); got != 1 {
+		t.Errorf("got %d keys of the second client, want 1", got)
+	}
+}
+
+func TestIssuerConfigHash(t *testing.T) {
+	sum := sha256.Sum256([]byte(strings.Repeat("c", 43)))
+	text := strings.Replace(issuerText, "secret_file: client.secret", "secret_sha256: '"+hex.EncodeToString(sum[:])+"'", 1)
+	cfg, err := loadStaged(t, text).IssuerConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := issuer.HashSecret(strings.Repeat("c", 43))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Clients[0].SecretHash; got != want {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
+
+// Each differs from the accepted section in one thing.
+func TestIssuerConfigRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name, old, new, want string
+	}{
+		{"no url", "  url: http://127.0.0.1:1\n", "", "issuer.url: required (or in the environment: HOLDFAST_ISSUER_URL)"},
+		{"no key file", "key_file: issuer.jwk", "key_file: absent.jwk", "holdfast.yaml:3: issuer.key_file: no key there; make one with: holdfast key new absent.jwk"},
+		{"no nonce secret", "  nonce_secret_file: nonce.secret\n", "", "issuer.nonce_secret_file: required (or in the environment: HOLDFAST_ISSUER_NONCE_SECRET)"},
+		{"nonce secret not there", "nonce.secret", "absent", "holdfast.yaml:4: issuer.nonce_secret_file: open absent: no such file or directory"},
+		{"client without id", "    - id: app\n      auth", "    - auth", "issuer.clients[0].id: required"},
+		{"client without method", "      auth: private_key_jwt\n", "", "issuer.clients[1].auth: required"},
+		{"no secret", "      secret_file: client.secret\n", "", "holdfast.yaml:6: issuer.clients[0]: client_secret_basic needs secret_file or secret_sha256"},
+		{"two secrets", "secret_file: client.secret", "secret_file: client.secret\n      secret_sha256: '00'", "holdfast.yaml:9: issuer.clients[0].secret_sha256: give secret_file or secret_sha256, not both"},
+		{"short hash", "secret_file: client.secret", "secret_sha256: '00'", "holdfast.yaml:8: issuer.clients[0].secret_sha256: want 64 hexadecimal digits"},
+		{"no keys in the set", "jwks.json", "empty.json", "holdfast.yaml:12: issuer.clients[1].jwks_file: empty.json: holds no key for signatures"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			refuses(t, issuerText, tc.old, tc.new, tc.want, func(f *File) error {
+				_, err := f.IssuerConfig()
+				return err
+			})
+		})
+	}
+}
+
+func refuses(t *testing.T, text, old, replacement, want string, build func(*File) error) {
+	t.Helper()
+	if strings.Count(text, old) != 1 {
+		t.Fatalf("%q is %d times in the accepted section", old, strings.Count(text, old))
+	}
+	err := build(loadStaged(t, strings.Replace(text, old, replacement, 1)))
+	if err == nil {
+		t.Fatalf("got no error, want %q", want)
+	}
+	if got := err.Error(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+const gatewayText = `gateway:
+  external_origin: https://api.example
+  audience: https://api.example
+  trusted_peers: [10.0.0.0/8]
+  issuers:
+    - url: https://issuer.example
+      jwks_file: jwks.json
+  identity:
+    key_file: issuer.jwk
+    issuer: https://gateway.example
+  routes:
+    - path: /
+      upstream: http://127.0.0.1:1
+      cover: ["@query"]
+      body: buffered
+`
+
+func buildGateway(f *File) (gateway.Config, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cfg, ready, err := f.GatewayConfig(ctx, Service{})
+	if err != nil {
+		return cfg, err
+	}
+	return cfg, ready(ctx)
+}
+
+func TestGatewayConfig(t *testing.T) {
+	cfg, err := buildGateway(loadStaged(t, gatewayText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(cfg)
+	if err != nil {
+		t.Fatalf("gateway.New: %v", err)
+	}
+	g.Close()
+	if got, want := fmt.Sprint(cfg.Routes[0].Policy.Cover, cfg.Routes[0].Policy.Body, cfg.TrustedPeers), "[@query] 1 [10.0.0.0/8]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Each differs from the accepted section in one thing.
+func TestGatewayConfigRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name, old, new, want string
+	}{
+		{"no origin", "  external_origin: https://api.example\n", "", "gateway.external_origin: required, unless hosts are given (or in the environment: HOLDFAST_GATEWAY_EXTERNAL_ORIGIN)"},
+		{"origin and hosts", "  external_origin: https://api.example\n", "  external_origin: https://api.example\n  hosts: [api.example]\n", "holdfast.yaml:3: gateway.hosts: give external_origin or hosts, not both"},
+		{"no audience", "  audience: https://api.example\n", "", "gateway.audience: required (or in the environment: HOLDFAST_GATEWAY_AUDIENCE)"},
+		{"no issuers", "  issuers:\n    - url: https://issuer.example\n      jwks_file: jwks.json\n", "", "gateway.issuers: required (or in the environment: HOLDFAST_GATEWAY_ISSUERS)"},
+		{"issuer twice", "      jwks_file: jwks.json\n", "      jwks_file: jwks.json\n    - url: https://issuer.example\n", "holdfast.yaml:8: gateway.issuers[1].url: issuer appears twice"},
+		{"keys from two places", "jwks_file: jwks.json", "jwks_file: jwks.json\n      jwks_url: https://issuer.example/jwks", "holdfast.yaml:7: gateway.issuers[0].jwks_file: give jwks_file or jwks_url, not both"},
+		{"introspection without secret", "jwks_file: jwks.json", "introspection: {endpoint: 'https://issuer.example/introspect', client_id: api}", "gateway.issuers[0].introspection.secret_file: required"},
+		{"peer that is no network", "10.0.0.0/8", "10.0.0.1", `holdfast.yaml:4: gateway.trusted_peers[0]: want a network such as 10.0.0.0/8, got "10.0.0.1"`},
+		{"identity without issuer", "    issuer: https://gateway.example\n", "", "gateway.identity.issuer: required with key_file"},
+		{"certificates that are none", "  trusted_peers", "  upstream_ca_file: not.pem\n  trusted_peers", "holdfast.yaml:4: gateway.upstream_ca_file: not.pem: holds no certificate"},
+		{"no upstream", "      upstream: http://127.0.0.1:1\n", "", "gateway.routes[0].upstream: required"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			refuses(t, gatewayText, tc.old, tc.new, tc.want, func(f *File) error {
+				_, err := buildGateway(f)
+				return err
+			})
+		})
+	}
+}

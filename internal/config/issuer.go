@@ -1,0 +1,171 @@
+package config
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/replay"
+)
+
+// Issuer is the section of the authorization server.
+type Issuer struct {
+	Listen        string        `yaml:"listen" default:"127.0.0.1:8440" help:"Address and port to listen on; port 0 picks one."`
+	TLS           TLS           `yaml:"tls"`
+	URL           string        `yaml:"url" required:"true" help:"The issuer identifier: the https URL that clients call it by, or http on a loopback host."`
+	KeyFile       string        `yaml:"key_file" required:"true" help:"The private JWK that signs tokens, as written by holdfast key new."`
+	NonceSecret   Secret        `yaml:"nonce_secret" required:"true" help:"What nonces are derived from: 32 random bytes or more, the same on every node, as written by holdfast key secret."`
+	RequireNonce  bool          `yaml:"require_nonce" default:"false" help:"Demand a nonce of this server in every DPoP proof."`
+	TokenLifetime time.Duration `yaml:"token_lifetime" default:"5m" help:"How long access tokens live."`
+	Replay        Replay        `yaml:"replay"`
+	Clients       []Client      `yaml:"clients" help:"Who may authenticate: clients, and resource servers that introspect."`
+}
+
+// Client is one registered client.
+type Client struct {
+	ID                   string   `yaml:"id" required:"true" help:"The client_id."`
+	Auth                 string   `yaml:"auth" required:"true" enum:"client_secret_basic,private_key_jwt" help:"The one way in which it authenticates."`
+	Secret               Secret   `yaml:"secret" help:"Its secret, for client_secret_basic; or give secret_sha256."`
+	SecretSHA256         string   `yaml:"secret_sha256" help:"SHA-256 of its secret in hexadecimal digits, as printed by holdfast key secret."`
+	JWKSFile             string   `yaml:"jwks_file" help:"A JWK Set with its public keys, for private_key_jwt and httpsig-preregistered."`
+	Scope                []string `yaml:"scope" help:"What it may ask for, and gets if it doesn't ask."`
+	Audience             []string `yaml:"audience" help:"The resources that it may ask tokens for; the first is the default. If empty, it gets no tokens."`
+	Binding              string   `yaml:"binding" enum:",dpop,httpsig-preregistered,httpsig-runtime" help:"The proof that it must use. If empty, any."`
+	InsecureAllowUnbound bool     `yaml:"insecure_allow_unbound" default:"false" help:"Grant bearer tokens to requests without a proof: whoever copies such a token can use it."`
+	Introspect           []string `yaml:"introspect" help:"The audiences whose resource server it is, and whose tokens it may introspect."`
+}
+
+// TLS is the certificate of a listener.
+type TLS struct {
+	CertFile string `yaml:"cert_file" help:"Certificate chain, PEM. If empty, plain HTTP, for a TLS-terminating proxy in front."`
+	KeyFile  string `yaml:"key_file" help:"Its private key, PEM. Both files are read again when they change."`
+}
+
+// Replay bounds the memory of proofs that were seen.
+type Replay struct {
+	Capacity int `yaml:"capacity" default:"1000000" help:"How many live proofs are remembered; when full, requests are refused."`
+	Share    int `yaml:"share" default:"100000" help:"How many of them one key may take."`
+}
+
+// IssuerConfig turns the section into the issuer's configuration. It opens the key files, and makes none.
+func (f *File) IssuerConfig() (issuer.Config, error) {
+	b, s := &builder{file: f}, f.Issuer
+	if err := b.required("issuer", s); err != nil {
+		return issuer.Config{}, err
+	}
+	cfg := issuer.Config{
+		Issuer:        s.URL,
+		Signer:        b.signer("issuer.key_file", s.KeyFile),
+		Secret:        b.secret("issuer.nonce_secret_file", s.NonceSecret),
+		RequireNonce:  s.RequireNonce,
+		TokenLifetime: s.TokenLifetime,
+		Replay:        b.guard("issuer.replay", s.Replay),
+	}
+	for i, c := range s.Clients {
+		cfg.Clients = append(cfg.Clients, b.client(fmt.Sprintf("issuer.clients[%d]", i), c))
+	}
+	return cfg, b.err()
+}
+
+// signer opens a key file. A missing one is said to be missing: a key that appeared by itself would be another one
+// after the next deployment.
+func (b *builder) signer(path, name string) *keys.Signer {
+	signer, err := keys.OpenFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		b.fail(path, "no key there; make one with: holdfast key new %s", name)
+	} else if err != nil {
+		b.fail(path, "%w", err)
+	}
+	return signer
+}
+
+func (b *builder) guard(path string, r Replay) replay.Guard {
+	guard, err := replay.NewMemory(replay.MemoryConfig{Capacity: r.Capacity, Share: min(r.Share, r.Capacity)})
+	if err != nil {
+		b.fail(path, "%w", err)
+		return nil
+	}
+	return guard
+}
+
+func (b *builder) client(path string, c Client) issuer.Client {
+	out := issuer.Client{
+		ID:                   c.ID,
+		AuthMethod:           issuer.AuthMethod(c.Auth),
+		Scope:                c.Scope,
+		Audience:             c.Audience,
+		Binding:              issuer.Binding(c.Binding),
+		InsecureAllowUnbound: c.InsecureAllowUnbound,
+		Introspect:           c.Introspect,
+	}
+	if c.Secret.set() && c.SecretSHA256 != "" {
+		b.fail(path+".secret_sha256", "give secret_file or secret_sha256, not both")
+	} else if c.Secret.set() {
+		out.SecretHash = b.secretHash(path+".secret_file", c.Secret)
+	} else if c.SecretSHA256 != "" {
+		sum, err := hex.DecodeString(c.SecretSHA256)
+		if err != nil || len(sum) != len(out.SecretHash) {
+			b.fail(path+".secret_sha256", "want 64 hexadecimal digits")
+		}
+		copy(out.SecretHash[:], sum)
+	} else if out.AuthMethod == issuer.ClientSecretBasic {
+		b.fail(path, "client_secret_basic needs secret_file or secret_sha256")
+	}
+	if c.JWKSFile != "" {
+		out.Keys = b.jwks(path+".jwks_file", c.JWKSFile)
+	}
+	return out
+}
+
+func (b *builder) secretHash(path string, s Secret) issuer.SecretHash {
+	secret := b.secret(path, s)
+	if secret == nil {
+		return issuer.SecretHash{}
+	}
+	hash, err := issuer.HashSecret(string(secret))
+	if err != nil {
+		b.fail(path, "%w", err)
+	}
+	return hash
+}
+
+// maxJWKS bounds a key set's file: 64 RSA keys take a tenth of it.
+const maxJWKS = 1 << 20
+
+func (b *builder) jwks(path, name string) []*keys.Public {
+	set, err := ReadJWKSFile(name)
+	if err != nil {
+		b.fail(path, "%w", err)
+	}
+	return set
+}
+
+// ReadJWKSFile reads a JWK Set that holds at least one usable key.
+func ReadJWKSFile(name string) ([]*keys.Public, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxJWKS+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxJWKS {
+		return nil, fmt.Errorf("%s: longer than %d bytes", name, maxJWKS)
+	}
+	set, err := keys.ParseSet(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(set) == 0 {
+		return nil, errors.New(name + ": holds no key for signatures")
+	}
+	return set, nil
+}
