@@ -1,6 +1,8 @@
 package issuer
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -130,13 +132,26 @@ func (c *client) checkAuthMethod() error {
 		if c.SecretHash != (SecretHash{}) {
 			return errors.New("private_key_jwt takes no SecretHash")
 		}
-		if len(c.Keys) == 0 {
-			return errors.New("private_key_jwt needs Keys")
+		if !slices.ContainsFunc(c.Keys, mayAssert) {
+			return errors.New("private_key_jwt needs a key for ES256, Ed25519 or PS256")
 		}
 	default:
 		return fmt.Errorf("AuthMethod %q is none of this package's", c.AuthMethod)
 	}
 	return nil
+}
+
+// mayAssert tells whether a client assertion can be signed with the key.
+func mayAssert(key *keys.Public) bool {
+	if key.Algorithm() != "" {
+		return slices.Contains(assertionAlgorithms, key.Algorithm())
+	}
+	switch key := key.Key().(type) {
+	case *ecdsa.PublicKey:
+		return key.Curve == elliptic.P256()
+	default:
+		return true
+	}
 }
 
 func (c *client) checkBinding() error {

@@ -32,6 +32,7 @@ var testNow = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // fixture is a server with clients of every kind, at a fixed time.
 type fixture struct {
 	*Server
+	cfg   Config // as given to New
 	guard *countingGuard
 
 	dpopKey    *keys.Signer // of nobody in particular
@@ -67,12 +68,10 @@ func newGuard(t testing.TB, now func() time.Time) *countingGuard {
 	return &countingGuard{Guard: memory}
 }
 
-// newFixture makes one; change edits the configuration first.
+// newFixture makes one; change edits the configuration first. Without a guard in it, one is made that counts.
 func newFixture(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()
-	now := func() time.Time { return testNow }
 	f := &fixture{
-		guard:      newGuard(t, now),
 		dpopKey:    newKey(t, keys.ES256, ""),
 		runtimeKey: newKey(t, keys.Ed25519, ""),
 		jwtKey:     newKey(t, keys.ES256, "jwt-1"),
@@ -94,8 +93,7 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 		Issuer: testIssuer,
 		Signer: newKey(t, keys.ES256, ""),
 		Secret: []byte(strings.Repeat("s", 32)),
-		Replay: f.guard,
-		Now:    now,
+		Now:    func() time.Time { return testNow },
 		Clients: []Client{
 			secret(Client{ID: "any"}),
 			secret(Client{ID: "dpop", Binding: DPoP}),
@@ -116,6 +114,11 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	if change != nil {
 		change(&cfg)
 	}
+	if cfg.Replay == nil {
+		f.guard = newGuard(t, cfg.Now)
+		cfg.Replay = f.guard
+	}
+	f.cfg = cfg
 	if f.Server, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -247,10 +250,7 @@ func (f *fixture) addProof(t testing.TB, q *tokenRequest, change func(*dpop.Para
 // addSignature adds a digest and the signature of a run-time key; change edits the policy.
 func (f *fixture) addSignature(t testing.TB, q *tokenRequest, change func(*httpsig.SignerConfig)) {
 	t.Helper()
-	_, raw, err := accesstoken.RuntimeKey(f.runtimeKey.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := rawKey(t, f.runtimeKey)
 	cfg := httpsig.SignerConfig{
 		Key:        f.runtimeKey,
 		Components: httpsig.Components("@method", "@target-uri", "content-digest", "authorization"),
@@ -258,6 +258,9 @@ func (f *fixture) addSignature(t testing.TB, q *tokenRequest, change func(*https
 		Alg:        true,
 		PublicKey:  raw,
 		Now:        func() time.Time { return testNow },
+	}
+	if q.header.Get("Authorization") == "" {
+		cfg.Components = cfg.Components[:3]
 	}
 	if change != nil {
 		change(&cfg)
@@ -272,6 +275,16 @@ func (f *fixture) addSignature(t testing.TB, q *tokenRequest, change func(*https
 		t.Fatal(err)
 	}
 	fields.Add(q.header)
+}
+
+// rawKey is a key as the pub parameter has it.
+func rawKey(t testing.TB, s *keys.Signer) []byte {
+	t.Helper()
+	_, raw, err := accesstoken.RuntimeKey(s.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 // preregistered makes it a signature of the "signed" client's own key.

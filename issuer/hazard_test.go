@@ -135,7 +135,7 @@ func TestGuardUnavailable(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			guard := &brokenGuard{}
 			f := newFixture(t, func(cfg *Config) {
-				guard.Guard = cfg.Replay
+				guard.Guard = newGuard(t, cfg.Now)
 				cfg.Replay = guard
 			})
 			guard.err.Store(&tc.err)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,29 +25,34 @@ func TestDPoPRefused(t *testing.T) {
 		name   string
 		change func(*tokenRequest)
 		reason Reason
+		inner  dpop.Reason // for DPoPRefused
 		code   string
 	}{
-		{"none", func(q *tokenRequest) { q.header.Del("DPoP") }, ProofMissing, "invalid_request"},
-		{"two", func(q *tokenRequest) { f.addProof(t, q, nil) }, DPoPRefused, "invalid_dpop_proof"},
-		{"no proof", func(q *tokenRequest) { q.header.Set("DPoP", "x.y.z") }, DPoPRefused, "invalid_dpop_proof"},
-		{"empty", func(q *tokenRequest) { q.header.Set("DPoP", "") }, DPoPRefused, "invalid_dpop_proof"},
-		{"another method", f.otherProof(t, func(p *dpop.Params) { p.Method = "GET" }), DPoPRefused, "invalid_dpop_proof"},
-		{"for the issuer", f.otherProof(t, func(p *dpop.Params) { p.TargetURI = testIssuer }), DPoPRefused, "invalid_dpop_proof"},
-		{"for the introspection endpoint", f.otherProof(t, func(p *dpop.Params) { p.TargetURI = testIssuer + "/introspect" }), DPoPRefused, "invalid_dpop_proof"},
-		{"for the Host of the request", f.otherProof(t, func(p *dpop.Params) { p.TargetURI = "http://internal:8080/tenant/token" }), DPoPRefused, "invalid_dpop_proof"},
-		{"too old", f.otherProof(t, func(p *dpop.Params) { p.Now = testNow.Add(-2 * time.Minute) }), DPoPRefused, "invalid_dpop_proof"},
-		{"in the future", f.otherProof(t, func(p *dpop.Params) { p.Now = testNow.Add(time.Minute) }), DPoPRefused, "invalid_dpop_proof"},
-		{"a client assertion as the proof", func(q *tokenRequest) { q.header.Set("DPoP", f.assertion(t, f.jwtKey, nil)) }, DPoPRefused, "invalid_dpop_proof"},
-		{"for a client of another binding", func(q *tokenRequest) { q.basic("runtime", testSecret) }, ProofRefused, "invalid_request"},
-		{"and a signature", func(q *tokenRequest) { f.addSignature(t, q, nil) }, ProofAmbiguous, "invalid_request"},
-		{"and a malformed signature", func(q *tokenRequest) { q.header.Set("Signature-Input", "sig1=(") }, SignatureRefused, "invalid_request"},
+		{"none", func(q *tokenRequest) { q.header.Del("DPoP") }, ProofMissing, "", "invalid_request"},
+		{"two", func(q *tokenRequest) { f.addProof(t, q, nil) }, DPoPRefused, dpop.FieldCount, "invalid_dpop_proof"},
+		{"no proof", func(q *tokenRequest) { q.header.Set("DPoP", "x.y.z") }, DPoPRefused, dpop.Malformed, "invalid_dpop_proof"},
+		{"empty", func(q *tokenRequest) { q.header.Set("DPoP", "") }, DPoPRefused, dpop.Malformed, "invalid_dpop_proof"},
+		{"another method", f.otherProof(t, func(p *dpop.Params) { p.Method = "GET" }), DPoPRefused, dpop.MethodMismatch, "invalid_dpop_proof"},
+		{"for the issuer", f.otherProof(t, func(p *dpop.Params) { p.TargetURI = testIssuer }), DPoPRefused, dpop.TargetMismatch, "invalid_dpop_proof"},
+		{"for the introspection endpoint", f.otherProof(t, func(p *dpop.Params) { p.TargetURI = testIssuer + "/introspect" }), DPoPRefused, dpop.TargetMismatch, "invalid_dpop_proof"},
+		{"for the Host of the request", f.otherProof(t, func(p *dpop.Params) { p.TargetURI = "http://internal:8080/tenant/token" }), DPoPRefused, dpop.TargetMismatch, "invalid_dpop_proof"},
+		{"too old", f.otherProof(t, func(p *dpop.Params) { p.Now = testNow.Add(-2 * time.Minute) }), DPoPRefused, dpop.TooOld, "invalid_dpop_proof"},
+		{"in the future", f.otherProof(t, func(p *dpop.Params) { p.Now = testNow.Add(time.Minute) }), DPoPRefused, dpop.InFuture, "invalid_dpop_proof"},
+		{"a client assertion as the proof", func(q *tokenRequest) { q.header.Set("DPoP", f.assertion(t, f.jwtKey, nil)) }, DPoPRefused, dpop.ClaimMissing, "invalid_dpop_proof"},
+		{"for a client of another binding", func(q *tokenRequest) { q.basic("runtime", testSecret) }, ProofRefused, "", "invalid_request"},
+		{"and a signature", func(q *tokenRequest) { f.addSignature(t, q, nil) }, ProofAmbiguous, "", "invalid_request"},
+		{"and a malformed signature", func(q *tokenRequest) { q.header.Set("Signature-Input", "sig1=(") }, SignatureRefused, "", "invalid_request"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			claims := len(f.guard.claims)
 			q := request("any")
 			f.addProof(t, q, nil)
 			tc.change(q)
-			checkRefused(t, f.send(t, q), http.StatusBadRequest, tc.code, tc.reason)
+			got := f.send(t, q)
+			checkRefused(t, got, http.StatusBadRequest, tc.code, tc.reason)
+			if inner, ok := errors.AsType[*dpop.Error](got.event.Refusal); ok != (tc.inner != "") || ok && inner.Reason != tc.inner {
+				t.Errorf("got %v, want %q inside", got.event.Refusal, tc.inner)
+			}
 			if len(f.guard.claims) != claims {
 				t.Error("a refused request claimed something")
 			}
@@ -107,52 +113,68 @@ func TestSignatureRefused(t *testing.T) {
 	at := func(d time.Duration) change {
 		return func(cfg *httpsig.SignerConfig) { cfg.Now = func() time.Time { return testNow.Add(d) } }
 	}
+	// pub puts another key into the parameters, which the signer itself would not.
+	pub := func(raw []byte) func(*tokenRequest) {
+		return func(q *tokenRequest) {
+			input := q.header.Get("Signature-Input")
+			honest := base64.StdEncoding.EncodeToString(rawKey(t, f.runtimeKey))
+			if !strings.Contains(input, honest) {
+				t.Fatalf("no pub in %s", input)
+			}
+			q.header.Set("Signature-Input", strings.Replace(input, honest, base64.StdEncoding.EncodeToString(raw), 1))
+		}
+	}
+	preregistered := func(change change) change {
+		return func(cfg *httpsig.SignerConfig) {
+			f.preregistered(cfg)
+			change(cfg)
+		}
+	}
 	for _, tc := range []struct {
 		name   string
 		client string
 		policy change
 		after  func(*tokenRequest) // changes the request once it is signed
 		reason Reason
+		inner  httpsig.Reason // for SignatureRefused
 	}{
-		{"method not covered", "any", uncovered("@method"), nil, SignatureRefused},
-		{"target not covered", "any", uncovered("@target-uri"), nil, SignatureRefused},
-		{"digest not covered", "any", uncovered("content-digest"), nil, SignatureRefused},
-		{"authentication not covered", "any", uncovered("authorization"), nil, SignatureRefused},
-		{"too old", "any", at(-time.Minute), nil, SignatureRefused},
-		{"in the future", "any", at(time.Minute), nil, SignatureRefused},
-		{"no nonce", "any", func(cfg *httpsig.SignerConfig) { cfg.Nonce = httpsig.NoNonce }, nil, SignatureRefused},
-		{"no key", "any", func(cfg *httpsig.SignerConfig) { cfg.PublicKey = nil }, nil, SignatureRefused},
-		{"no alg", "any", func(cfg *httpsig.SignerConfig) { cfg.Alg = false }, nil, SignatureRefused},
-		{"key of the wrong length", "any", func(cfg *httpsig.SignerConfig) { cfg.PublicKey = cfg.PublicKey[:31] }, nil, SignatureRefused},
-		{"another key", "any", func(cfg *httpsig.SignerConfig) { cfg.Key = f.signedKey }, nil, SignatureRefused},
-		{"keyid beside the key", "any", func(cfg *httpsig.SignerConfig) { cfg.KeyID = "sig-1" }, nil, SignatureRefused},
-		{"body changed", "any", nil, func(q *tokenRequest) { q.form.Set("scope", "read") }, DigestRefused},
+		{"method not covered", "any", uncovered("@method"), nil, SignatureRefused, httpsig.CoverageMissing},
+		{"target not covered", "any", uncovered("@target-uri"), nil, SignatureRefused, httpsig.CoverageMissing},
+		{"digest not covered", "any", uncovered("content-digest"), nil, SignatureRefused, httpsig.CoverageMissing},
+		{"authentication not covered", "any", uncovered("authorization"), nil, SignatureRefused, httpsig.CoverageMissing},
+		{"too old", "any", at(-time.Minute), nil, SignatureRefused, httpsig.TooOld},
+		{"in the future", "any", at(time.Minute), nil, SignatureRefused, httpsig.InFuture},
+		{"no nonce", "any", func(cfg *httpsig.SignerConfig) { cfg.Nonce = httpsig.NoNonce }, nil, SignatureRefused, httpsig.ParamRefused},
+		{"no key", "any", func(cfg *httpsig.SignerConfig) { cfg.PublicKey = nil }, nil, SignatureRefused, httpsig.ParamRefused},
+		{"no alg", "any", func(cfg *httpsig.SignerConfig) { cfg.Alg = false }, nil, SignatureRefused, httpsig.ParamRefused},
+		{"keyid beside the key", "any", func(cfg *httpsig.SignerConfig) { cfg.KeyID = "sig-1" }, nil, SignatureRefused, httpsig.ParamRefused},
+		{"key of the wrong length", "any", nil, pub(make([]byte, 31)), SignatureRefused, httpsig.UnknownKey},
+		{"key that isn't one", "any", nil, pub(make([]byte, 32)), SignatureRefused, httpsig.UnknownKey},
+		{"another key", "any", nil, pub(rawKey(t, f.signedKey)), SignatureRefused, httpsig.BadSignature},
+		{"body changed", "any", nil, func(q *tokenRequest) { q.form.Set("scope", "read") }, DigestRefused, ""},
 		{"digest changed with the body", "any", nil, func(q *tokenRequest) {
 			q.form.Set("scope", "read")
 			q.header.Set("Content-Digest", contentdigest.Sum(contentdigest.SHA256, []byte(q.encode())))
-		}, SignatureRefused},
-		{"digest removed", "any", nil, func(q *tokenRequest) { q.header.Del("Content-Digest") }, SignatureRefused},
-		{"other authentication", "any", nil, func(q *tokenRequest) { q.basic("runtime", testSecret) }, SignatureRefused},
+		}, SignatureRefused, httpsig.BadSignature},
+		{"digest removed", "any", nil, func(q *tokenRequest) { q.header.Del("Content-Digest") }, SignatureRefused, httpsig.ComponentInvalid},
+		{"other authentication", "any", nil, func(q *tokenRequest) { q.basic("runtime", testSecret) }, SignatureRefused, httpsig.BadSignature},
 		{"twice", "any", nil, func(q *tokenRequest) {
 			f.addSignature(t, q, func(cfg *httpsig.SignerConfig) { cfg.Label = "sig2" })
-		}, SignatureRefused},
-		{"run-time key of a client with another binding", "dpop", nil, nil, ProofRefused},
-		{"run-time key of a client with a pre-registered one", "signed", nil, nil, ProofRefused},
+		}, SignatureRefused, httpsig.TooMany},
+		{"run-time key of a client with another binding", "dpop", nil, nil, ProofRefused, ""},
+		{"run-time key of a client with a pre-registered one", "signed", nil, nil, ProofRefused, ""},
 
-		{"alg beside a keyid", "signed", func(cfg *httpsig.SignerConfig) { f.preregistered(cfg); cfg.Alg = true }, nil, SignatureRefused},
-		{"pub beside a keyid", "signed", func(cfg *httpsig.SignerConfig) {
-			pub := cfg.PublicKey
-			f.preregistered(cfg)
-			cfg.PublicKey = pub
-		}, nil, SignatureRefused},
-		{"unknown keyid", "signed", func(cfg *httpsig.SignerConfig) { f.preregistered(cfg); cfg.KeyID = "sig-2" }, nil, SignatureRefused},
-		{"another client's keyid", "any", f.preregistered, nil, SignatureRefused},
-		{"another key than keyid names", "signed", func(cfg *httpsig.SignerConfig) { f.preregistered(cfg); cfg.Key = f.runtimeKey }, nil, SignatureRefused},
-		{"key with an alg that isn't fully specified", "signed", func(cfg *httpsig.SignerConfig) {
-			f.preregistered(cfg)
+		{"alg beside a keyid", "signed", preregistered(func(cfg *httpsig.SignerConfig) { cfg.Alg = true }), nil, SignatureRefused, httpsig.ParamRefused},
+		{"pub beside a keyid", "signed", preregistered(func(cfg *httpsig.SignerConfig) {
+			cfg.PublicKey = rawKey(t, f.signedKey)
+		}), nil, SignatureRefused, httpsig.ParamRefused},
+		{"unknown keyid", "signed", preregistered(func(cfg *httpsig.SignerConfig) { cfg.KeyID = "sig-2" }), nil, SignatureRefused, httpsig.UnknownKey},
+		{"another client's keyid", "any", f.preregistered, nil, SignatureRefused, httpsig.UnknownKey},
+		{"another key than keyid names", "signed", preregistered(func(cfg *httpsig.SignerConfig) { cfg.Key = f.runtimeKey }), nil, SignatureRefused, httpsig.BadSignature},
+		{"key with an alg that isn't fully specified", "signed", preregistered(func(cfg *httpsig.SignerConfig) {
 			cfg.Key, cfg.KeyID = f.eddsaKey, "jwt-eddsa"
-		}, nil, SignatureRefused},
-		{"pre-registered key of a client with another binding", "runtime", f.preregistered, nil, ProofRefused},
+		}), nil, SignatureRefused, httpsig.UnknownKey},
+		{"pre-registered key of a client with another binding", "runtime", f.preregistered, nil, ProofRefused, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			claims := len(f.guard.claims)
@@ -161,7 +183,11 @@ func TestSignatureRefused(t *testing.T) {
 			if tc.after != nil {
 				tc.after(q)
 			}
-			checkRefused(t, f.send(t, q), http.StatusBadRequest, "invalid_request", tc.reason)
+			got := f.send(t, q)
+			checkRefused(t, got, http.StatusBadRequest, "invalid_request", tc.reason)
+			if inner, ok := errors.AsType[*httpsig.Error](got.event.Refusal); ok != (tc.inner != "") || ok && inner.Reason != tc.inner {
+				t.Errorf("got %v, want %q inside", got.event.Refusal, tc.inner)
+			}
 			if len(f.guard.claims) != claims {
 				t.Error("a refused request claimed something")
 			}
@@ -185,12 +211,18 @@ type exchange struct {
 	Body    string `json:"body_b64"`
 }
 
-func (e exchange) request(t *testing.T) (*http.Request, []byte) {
+func (e exchange) decode(t testing.TB) []byte {
 	t.Helper()
 	body, err := base64.StdEncoding.DecodeString(e.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return body
+}
+
+func (e exchange) request(t testing.TB) (*http.Request, []byte) {
+	t.Helper()
+	body := e.decode(t)
 	r := httptest.NewRequest(e.Method, e.URL, strings.NewReader(string(body)))
 	for _, field := range e.Headers {
 		r.Header.Add(field[0], field[1])

@@ -92,9 +92,7 @@ func TestGrant(t *testing.T) {
 		}, "jwt", "DPoP", jkt, DPoP, f.dpopKey.Public().Thumbprint()},
 		{"private_key_jwt and a signature", func(t *testing.T) *tokenRequest {
 			q := f.asserted(t, func(_, claims map[string]any) { claims["jti"] = "assertion-2" })
-			f.addSignature(t, q, func(cfg *httpsig.SignerConfig) {
-				cfg.Components = httpsig.Components("@method", "@target-uri", "content-digest")
-			})
+			f.addSignature(t, q, nil)
 			return q
 		}, "jwt", "httpsig", htsk, HTTPSigRuntime, f.runtimeKey.Public().Thumbprint()},
 	} {

@@ -1,0 +1,113 @@
+package issuer
+
+import (
+	"errors"
+	"net/url"
+	"testing"
+)
+
+// What parses has each parameter once, with a value, and serialises to a form that parses to the same.
+func FuzzParseForm(f *testing.F) {
+	var vectors struct{ Cases []struct{ Request exchange } }
+	readVectors(f, "testdata/oauth-httpsig-draft.json", &vectors)
+	if len(vectors.Cases) == 0 {
+		f.Fatal("no seed")
+	}
+	for _, c := range vectors.Cases {
+		f.Add(string(c.Request.decode(f)))
+	}
+	for _, body := range []string{"", "a", "a=", "a=1&a=2", "a=1;b=2", "a=%zz", "a=%00", "=x", "&&", "a=b=c", "a+b=%2B"} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		values, err := parseForm(body)
+		if err != nil {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Reason != FormRefused {
+				t.Fatalf("got error %v", err)
+			}
+			return
+		}
+		encoded := make(url.Values, len(values))
+		for name, value := range values {
+			if value == "" {
+				t.Errorf("parameter %q without a value", name)
+			}
+			encoded.Set(name, value)
+		}
+		again, err := parseForm(encoded.Encode())
+		if err != nil || len(again) != len(values) {
+			t.Fatalf("got %d parameters and %v, want %d", len(again), err, len(values))
+		}
+		for name, value := range values {
+			if again[name] != value {
+				t.Errorf("%q: got %q, want %q", name, again[name], value)
+			}
+		}
+	})
+}
+
+// No change to an assertion, however it is spelt, makes it another one: it is refused, or it is the same use.
+func FuzzAssertion(f *testing.F) {
+	fixture := newFixture(f, nil)
+	good := fixture.assertion(f, fixture.jwtKey, nil)
+	claim := func(name string, value any) string {
+		return fixture.assertion(f, fixture.jwtKey, func(_, claims map[string]any) { claims[name] = value })
+	}
+	for _, token := range []string{
+		good, claim("exp", 1e300), claim("exp", -1), claim("jti", nil), claim("aud", []string{testIssuer}), claim("sub", map[string]any{}),
+		sealText(f, fixture.jwtKey, `{"alg":"ES256","kid":"jwt-1"}`, `{"sub":"jwt","sub":"jwt"}`), "", "..", "a.b.c",
+	} {
+		f.Add(token)
+	}
+	accept := func(token string) (caller, error) {
+		return fixture.authenticateAssertion(form{values: map[string]string{"client_assertion_type": jwtBearer, "client_assertion": token}})
+	}
+	want, err := accept(good)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		got, err := accept(token)
+		if err != nil {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Reason != AssertionRefused && e.Reason != AuthRefused {
+				t.Fatalf("got error %v", err)
+			}
+			return
+		}
+		if *got.assertion != *want.assertion {
+			t.Errorf("got use %+v, want %+v", got.assertion, want.assertion)
+		}
+	})
+}
+
+// The claims of an assertion are whatever its sender likes.
+func FuzzAssertionClaims(f *testing.F) {
+	for _, claims := range []string{
+		`{"iss":"jwt","sub":"jwt","aud":"https://as.example/tenant","jti":"1","iat":1795521600,"exp":1795521660}`,
+		`{"exp":1e999}`, `{"exp":-0.5,"iat":253402300800}`, `{"iss":1}`, `{"aud":[]}`, `[]`, ``, `{"iss":"a","iss":"b"}`, `{"jti":"\u0000"}`,
+	} {
+		f.Add([]byte(claims))
+	}
+	key := newKey(f, "ES256", "k").Public().Thumbprint()
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		claims, err := parseAssertion(string(payload))
+		if err != nil {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Reason != AssertionRefused {
+				t.Fatalf("got error %v", err)
+			}
+			return
+		}
+		if claims.check(testIssuer, "jwt", testNow) != nil {
+			return
+		}
+		use := claims.use(key)
+		switch {
+		case claims.id == "":
+			t.Error("accepted without a jti")
+		case use.Until.Before(testNow) || use.Until.After(testNow.Add(assertionLife+assertionSkew)):
+			t.Errorf("remembered until %v", use.Until)
+		case use.Made.After(testNow.Add(proofSkew)):
+			t.Errorf("made at %v", use.Made)
+		}
+	})
+}
