@@ -122,7 +122,7 @@ func readMembers[Text ~string | ~[]byte](text Text) (members, error) {
 	return m, nil
 }
 
-// set takes one member. Private ones are noted whatever their value is: a null is one too.
+// set takes one member. Private ones are noted whatever their value is.
 func (m *members) set(name string, value strictjson.Value) error {
 	switch name {
 	case "d", "p", "q", "dp", "dq", "qi", "k":
