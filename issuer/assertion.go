@@ -15,14 +15,12 @@ const (
 	maxAssertion = 8 << 10
 	// assertionLife is how far ahead exp may lie, and how far back iat: what replay has to remember.
 	assertionLife = 5 * time.Minute
-	// assertionSkew is how far iat and nbf may lie ahead: FAPI 2.0, section 5.3.2.1, accepts 10 s and refuses 60 s.
-	assertionSkew = 10 * time.Second
 
 	assertionSection = "RFC 7523, section 3"
 )
 
 // assertionAlgorithms are those that a client may sign assertions with; its key narrows them to one. RS256 is not among
-// them (FAPI 2.0, section 5.4.1).
+// them (FAPI 2.0 Security Profile, section 5.4.1).
 var assertionAlgorithms = []keys.Algorithm{keys.ES256, keys.Ed25519, keys.EdDSA, keys.PS256}
 
 // assertionClaims are the claims of a client assertion. A time is zero if absent.
@@ -60,8 +58,7 @@ func (s *Server) authenticateAssertion(f form) (caller, error) {
 	if err != nil {
 		return c, err
 	}
-	now := s.now()
-	if err := claims.check(s.issuer, c.ID, now); err != nil {
+	if err := claims.check(s.issuer, s.now()); err != nil {
 		return c, err
 	}
 	c.assertion = claims.use(key.Thumbprint())
@@ -90,7 +87,7 @@ func (c *client) verifyAssertion(token *jws.Compact) (*keys.Public, error) {
 }
 
 // parseAssertion reads the claims and judges nothing but their types: an aud that isn't a single string, for one, is
-// none that we take (FAPI 2.0, section 5.3.2.1, item 8).
+// none that we take (FAPI 2.0 Security Profile, section 5.3.2.1).
 func parseAssertion(payload string) (assertionClaims, error) {
 	var c assertionClaims
 	err := strictjson.Object(payload, func(name string, value strictjson.Value) (err error) {
@@ -125,13 +122,11 @@ func parseAssertion(payload string) (assertionClaims, error) {
 }
 
 // check judges the claims in the order of RFC 7523, section 3.
-func (c assertionClaims) check(issuer, clientID string, now time.Time) error {
-	latest := now.Add(assertionSkew)
+func (c assertionClaims) check(issuer string, now time.Time) error {
+	latest := now.Add(skew)
 	switch {
-	case c.issuer != clientID:
+	case c.issuer != c.subject: // which named the client
 		return refuseAssertion("iss", nil)
-	case c.subject != clientID:
-		return refuseAssertion("sub", nil)
 	case c.audience != issuer:
 		// Only the issuer: a token endpoint's URL can be given out by another server as its own.
 		return refuseAssertion("aud", nil)
@@ -139,7 +134,7 @@ func (c assertionClaims) check(issuer, clientID string, now time.Time) error {
 		return refuseAssertion("exp", nil)
 	case c.notBefore.After(latest):
 		return refuseAssertion("nbf", nil)
-	case c.issuedAt.After(latest), !c.issuedAt.IsZero() && c.issuedAt.Before(now.Add(-assertionLife-assertionSkew)):
+	case c.issuedAt.After(latest), !c.issuedAt.IsZero() && c.issuedAt.Before(now.Add(-assertionLife-skew)):
 		return refuseAssertion("iat", nil)
 	case c.id == "":
 		return refuseAssertion("jti", nil)
@@ -147,12 +142,11 @@ func (c assertionClaims) check(issuer, clientID string, now time.Time) error {
 	return nil
 }
 
-// use is the one use of the assertion. Its Made is dated back, by what we grant beyond a replay guard's usual skew, and
-// as far as could be when there is no iat: an assertion that may be older than the guard's memory is refused.
+// use is the one use of the assertion. Without an iat it counts as made as long ago as it can be.
 func (c assertionClaims) use(owner keys.Thumbprint) *replay.Claim {
-	made := c.issuedAt.Add(-(assertionSkew - proofSkew))
-	if c.issuedAt.IsZero() {
-		made = c.expires.Add(-assertionLife - 2*assertionSkew)
+	made := c.issuedAt
+	if made.IsZero() {
+		made = c.expires.Add(-assertionLife - skew)
 	}
-	return &replay.Claim{Owner: owner, ID: "assertion " + c.subject + " " + c.id, Made: made, Until: c.expires}
+	return &replay.Claim{Owner: owner, ID: "assertion " + c.subject + " " + c.id, Made: dated(made), Until: c.expires}
 }

@@ -43,7 +43,7 @@ func TestAssertionRefused(t *testing.T) {
 		{"exp is text", claim("exp", "1"), AssertionRefused, "exp"},
 		{"expired 5 minutes ago", claim("exp", in(-5*time.Minute)), AssertionRefused, "exp"},
 		{"expired now", claim("exp", in(0)), AssertionRefused, "exp"},
-		{"exp too far ahead", claim("exp", in(assertionLife+assertionSkew+time.Second)), AssertionRefused, "exp"},
+		{"exp too far ahead", claim("exp", in(assertionLife+skew+time.Second)), AssertionRefused, "exp"},
 		{"nbf 60 s ahead", claim("nbf", in(60*time.Second)), AssertionRefused, "nbf"},
 		{"iat 60 s ahead", claim("iat", in(60*time.Second)), AssertionRefused, "iat"},
 		{"iat long ago", claim("iat", in(-time.Hour)), AssertionRefused, "iat"},
@@ -144,6 +144,52 @@ func TestAssertionAccepted(t *testing.T) {
 			f.addProof(t, q, nil)
 			checkGranted(t, f.send(t, q))
 		})
+	}
+}
+
+// A key that names no algorithm takes those of its type that we take.
+func TestAssertionKeysWithoutAlg(t *testing.T) {
+	rsa, p256, p384 := newKey(t, keys.PS256, "rsa"), newKey(t, keys.ES256, "p256"), newKey(t, keys.ES384, "p384")
+	open := func(s *keys.Signer) *keys.Public {
+		key, err := keys.NewPublic(s.Public().Key(), s.Public().KeyID(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	f := newFixture(t, func(cfg *Config) { cfg.Clients[7].Keys = []*keys.Public{open(rsa), open(p256), open(p384)} })
+	for _, tc := range []struct {
+		name   string
+		signer *keys.Signer
+		alg    string
+		ok     bool
+	}{
+		{"PS256", rsa, "PS256", true},
+		{"ES256", p256, "ES256", true},
+		{"RS256", rsa, "RS256", false},
+		{"PS384", rsa, "PS384", false},
+		{"ES384", p384, "ES384", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			q := f.asserted(t, nil)
+			q.form.Set("client_assertion", f.assertion(t, tc.signer, func(header, claims map[string]any) {
+				header["alg"], claims["jti"] = tc.alg, tc.name
+			}))
+			f.addProof(t, q, nil)
+			if got := f.send(t, q); tc.ok {
+				checkGranted(t, got)
+			} else {
+				checkRefused(t, got, http.StatusUnauthorized, "invalid_client", AssertionRefused)
+			}
+		})
+	}
+	for _, only := range []*keys.Signer{rsa, p256} {
+		newFixture(t, func(cfg *Config) { cfg.Clients[7].Keys = []*keys.Public{open(only)} })
+	}
+	cfg := f.cfg
+	cfg.Clients[7].Keys = []*keys.Public{open(p384)}
+	if _, err := New(cfg); err == nil {
+		t.Error("accepted a client whose only key can't sign assertions")
 	}
 }
 

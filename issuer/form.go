@@ -25,7 +25,7 @@ func (f form) get(name string) string { return f.values[name] }
 func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	const section = "RFC 6749, section 3.2"
 	if r.Method != http.MethodPost {
-		return form{}, &Error{Reason: MethodRefused, Section: section, Expected: http.MethodPost, Got: r.Method}
+		return form{}, &Error{Reason: MethodRefused, Section: section, Expected: http.MethodPost}
 	}
 	// Secrets in a URL end up in logs, and nothing that we serve takes a query.
 	if r.URL.RawQuery != "" {

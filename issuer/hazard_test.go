@@ -2,16 +2,22 @@ package issuer
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
 
@@ -152,49 +158,105 @@ func TestGuardUnavailable(t *testing.T) {
 	}
 }
 
-// With a guard whose memory begins now, an assertion that may have been used before is refused, however it is dated.
-func TestAssertionAfterRestart(t *testing.T) {
-	var now atomic.Pointer[time.Time]
-	set := func(d time.Duration) {
-		at := testNow.Add(d)
-		now.Store(&at)
-	}
-	set(0)
-	clock := func() time.Time { return *now.Load() }
+// restarted is a server whose replay memory begins at testNow. Its time is that plus what set says.
+func restarted(t *testing.T) (f *fixture, set func(time.Duration)) {
+	t.Helper()
+	now := testNow
+	clock := func() time.Time { return now }
 	memory, err := replay.NewMemory(replay.MemoryConfig{Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFixture(t, func(cfg *Config) { cfg.Replay, cfg.Now = memory, clock })
+	f = newFixture(t, func(cfg *Config) { cfg.Replay, cfg.Now = memory, clock })
+	return f, func(d time.Duration) { now = testNow.Add(d) }
+}
+
+// What may have been used before the guard's memory began is refused, however it is dated.
+func TestHazardRestart(t *testing.T) {
+	const none = -1 << 20
+	f, set := restarted(t)
 	for _, tc := range []struct {
-		name string
-		at   time.Duration // after the guard's start
-		iat  any           // seconds after the guard's start
-		want Reason        // "" to be granted
+		name       string
+		at         time.Duration // since the restart
+		proof, iat int           // in seconds since the restart
+		want       Reason        // "" to be granted
+		part       string
 	}{
-		{"made before", 20 * time.Second, -1, Restarted},
-		{"dated ahead, perhaps used before", 8 * time.Second, 10, Restarted},
-		{"of unknown age", 20 * time.Second, nil, Restarted},
-		{"made after", 20 * time.Second, 20, ""},
-		{"made after by a fast clock", 20 * time.Second, 30, ""},
+		{"proof made before", 20 * time.Second, -1, 20, Restarted, partDPoP},
+		{"proof perhaps dated ahead", 11 * time.Second, 10, 11, Restarted, partDPoP},
+		{"assertion made before", 20 * time.Second, 20, -1, Restarted, "jti"},
+		{"assertion perhaps dated ahead", 11 * time.Second, 11, 10, Restarted, "jti"},
+		{"assertion of unknown age", 20 * time.Second, 20, none, Restarted, "jti"},
+		{"both made after", 11 * time.Second, 11, 11, "", ""},
+		{"both by a fast clock", 20 * time.Second, 30, 30, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			set(tc.at)
 			q := f.asserted(t, func(_, claims map[string]any) {
 				claims["jti"] = tc.name
-				delete(claims, "iat")
-				if seconds, ok := tc.iat.(int); ok {
-					claims["iat"] = testNow.Unix() + int64(seconds)
+				claims["iat"] = testNow.Unix() + int64(tc.iat)
+				if tc.iat == none {
+					delete(claims, "iat")
 				}
 			})
-			f.addProof(t, q, func(p *dpop.Params) { p.Now = testNow.Add(tc.at) })
+			f.addProof(t, q, func(p *dpop.Params) { p.Now = testNow.Add(time.Duration(tc.proof) * time.Second) })
 			got := f.send(t, q)
 			if tc.want == "" {
 				checkGranted(t, got)
 				return
 			}
 			checkRefused(t, got, http.StatusServiceUnavailable, "temporarily_unavailable", tc.want)
+			if got.event.Refusal.Part != tc.part {
+				t.Errorf("got part %q, want %q", got.event.Refusal.Part, tc.part)
+			}
 		})
+	}
+}
+
+// Clocks that differ by 10 s are none of a client's fault, and a guard that grants less must not get in the way.
+func TestClockOffsets(t *testing.T) {
+	f, set := restarted(t)
+	set(time.Minute)
+	for _, offset := range []time.Duration{-10 * time.Second, 0, 10 * time.Second} {
+		t.Run(offset.String(), func(t *testing.T) {
+			made := testNow.Add(time.Minute + offset)
+			q := request("any")
+			f.addProof(t, q, func(p *dpop.Params) { p.Now = made })
+			checkGranted(t, f.send(t, q))
+			q = request("any")
+			f.addSignature(t, q, func(cfg *httpsig.SignerConfig) { cfg.Now = func() time.Time { return made } })
+			checkGranted(t, f.send(t, q))
+		})
+	}
+}
+
+// brokenKey is a key in hardware that doesn't answer.
+type brokenKey struct{ ed25519.PrivateKey }
+
+func (brokenKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("no answer from the card")
+}
+
+// A token that can't be signed costs its client nothing.
+func TestSignerFails(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := keys.NewSigner(brokenKey{private}, "card", keys.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, func(cfg *Config) { cfg.Signer = signer })
+	q := f.asserted(t, nil)
+	f.addProof(t, q, nil)
+	got := f.send(t, q)
+	checkRefused(t, got, http.StatusInternalServerError, "server_error", Failed)
+	if len(f.guard.claims) != 0 || got.event.TokenID != "" {
+		t.Errorf("got %d claims, token id %q", len(f.guard.claims), got.event.TokenID)
+	}
+	if text := got.event.Refusal.Error(); !strings.HasPrefix(text, "issuer: failed, token: ") {
+		t.Errorf("got %q", text)
 	}
 }
 

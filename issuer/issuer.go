@@ -35,7 +35,8 @@ const defaultLifetime = 5 * time.Minute
 
 // Config configures a Server.
 type Config struct {
-	// Issuer is the issuer identifier: an https URL, or http on a loopback host, without query and fragment. Required.
+	// Issuer is the issuer identifier: an https URL, or http on a loopback host, without query, fragment and slash at its
+	// end. Required.
 	// The URLs that proofs are checked against are made from it, never from a request's Host.
 	Issuer string
 	// Signer signs access tokens, with ES256 or Ed25519. Required. Without a key id, its thumbprint is published as one.
@@ -49,7 +50,8 @@ type Config struct {
 	RequireNonce bool
 	// TokenLifetime is how long access tokens live. If zero, 5 minutes.
 	TokenLifetime time.Duration
-	// Replay remembers proofs and client assertions. Required.
+	// Replay remembers proofs and client assertions, up to 6 minutes ahead. Required. One that has just lost its memory
+	// makes us refuse for some 10 s, with status 503 (see [replay.Memory]).
 	Replay replay.Guard
 	// Observer, if set, is told of every grant and refusal. It must not block.
 	Observer func(ctx context.Context, e Event)
@@ -112,11 +114,12 @@ type Event struct {
 	ClientID string
 	// Refusal is nil for a grant, and for an introspection that was answered.
 	Refusal *Error
-	// Of the token that was granted or asked about. TokenID (its jti) is "" where a token isn't active.
-	TokenID  string
+	// TokenID is the jti of the token that was granted, or asked about and found active.
+	TokenID string
+	// Audience and Scope are that token's; of a refusal, what would have been granted, as far as it was known by then.
 	Audience string
 	Scope    []string
-	// Of a grant: the proof, and the key that the token is bound to. Both are zero for an unbound token.
+	// Binding and Key are those of the proof that a token request made. Both are zero for an unbound token.
 	Binding Binding
 	Key     keys.Thumbprint
 }
@@ -187,7 +190,7 @@ func (s *Server) openVerifiers(secret []byte) error {
 	if err != nil {
 		return fmt.Errorf("issuer: Secret: %w", err)
 	}
-	cfg := dpop.Config{Skew: proofSkew, Now: s.now}
+	cfg := dpop.Config{Skew: skew, Now: s.now}
 	if s.requireNonce {
 		cfg.Nonces = s.nonces
 	}

@@ -30,6 +30,7 @@ func TestConfigRefused(t *testing.T) {
 		{"issuer that isn't a URL", func(c *Config) { c.Issuer = "https://as.example:x" }},
 		{"issuer in capitals", func(c *Config) { c.Issuer = "https://AS.example" }},
 		{"issuer with a slash at the end", func(c *Config) { c.Issuer += "/" }},
+		{"issuer with nothing but a slash", func(c *Config) { c.Issuer = "https://as.example/" }},
 		{"issuer with dot segments", func(c *Config) { c.Issuer += "/../x" }},
 		{"issuer with percent-encoding", func(c *Config) { c.Issuer += "/a%2Fb" }},
 		{"no signer", func(c *Config) { c.Signer = nil }},

@@ -19,7 +19,7 @@ const wellKnown = "/.well-known/oauth-authorization-server"
 
 // urls are the issuer's endpoints as clients call them.
 type urls struct {
-	base                    string // path, without a slash at its end
+	base                    string // the issuer's own path, which may be empty
 	token, introspect, jwks string
 }
 
@@ -36,15 +36,14 @@ func parseIssuer(issuer string) (urls, error) {
 		return urls{}, errors.New("issuer: Issuer must be https, or http on a loopback host")
 	case u.String() != issuer || u.Host != strings.ToLower(u.Host):
 		return urls{}, fmt.Errorf("issuer: Issuer is not in its normal form")
-	case u.EscapedPath() != u.Path || u.Path != "" && path.Clean(u.Path) != u.Path:
+	case u.EscapedPath() != u.Path || u.Path != "" && path.Clean(u.Path) != u.Path || strings.HasSuffix(u.Path, "/"):
 		return urls{}, errors.New("issuer: Issuer's path must be plain, without a slash at its end")
 	}
-	origin, base := strings.TrimSuffix(issuer, u.Path), strings.TrimSuffix(u.Path, "/")
 	return urls{
-		base:       base,
-		token:      origin + base + "/token",
-		introspect: origin + base + "/introspect",
-		jwks:       origin + base + "/jwks",
+		base:       u.Path,
+		token:      issuer + "/token",
+		introspect: issuer + "/introspect",
+		jwks:       issuer + "/jwks",
 	}, nil
 }
 

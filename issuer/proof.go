@@ -21,8 +21,11 @@ const (
 
 	// signatureAge is how old a signed token request may be (draft-richer-oauth-httpsig-03).
 	signatureAge = 30 * time.Second
-	// proofSkew is how far ahead of ours a client's clock may be when it makes a proof. Replay guards grant as much.
-	proofSkew = 5 * time.Second
+	// skew is how far ahead of ours a client's clock may be: FAPI 2.0 Security Profile, section 5.3.2.1, accepts 10 s
+	// and refuses 60 s.
+	skew = 10 * time.Second
+	// guardSkew is how much of it every replay guard grants.
+	guardSkew = 5 * time.Second
 
 	draftTokenRequest = "draft-richer-oauth-httpsig-03, token request"
 
@@ -97,10 +100,14 @@ func (s *Server) proveDPoP(r *http.Request, fields []string) (*proof, error) {
 		key:          key,
 		confirmation: fmt.Appendf(nil, `{"jkt":%q}`, key.String()),
 		tokenType:    "DPoP",
-		claim:        replay.Claim{Owner: key, ID: "dpop " + verified.ID(), Made: verified.IssuedAt(), Until: verified.Expires()},
+		claim:        replay.Claim{Owner: key, ID: "dpop " + verified.ID(), Made: dated(verified.IssuedAt()), Until: verified.Expires()},
 		used:         Error{Reason: ProofUsed, Section: "RFC 9449, section 11.1", Part: partDPoP},
 	}, nil
 }
+
+// dated returns when something was made, for a replay guard that grants less skew than we do: earlier by the rest, so
+// that what a fast clock made, and may have used before the guard's memory began, is refused like everything older.
+func dated(made time.Time) time.Time { return made.Add(-(skew - guardSkew)) }
 
 // tokenRequestSignature returns a signature with the tag of token requests, or nil. Signatures for others, such as a
 // proxy's, are none of our business.
@@ -131,7 +138,7 @@ func newSignatureVerifiers(now func() time.Time) (map[signatureKind]*httpsig.Ver
 	verifiers := make(map[signatureKind]*httpsig.Verifier, 4)
 	for _, binding := range []Binding{HTTPSigPreregistered, HTTPSigRuntime} {
 		for _, authorization := range []bool{false, true} {
-			cfg := httpsig.Config{Tag: tokenRequestTag, One: true, MaxAge: signatureAge, Skew: proofSkew, Now: now,
+			cfg := httpsig.Config{Tag: tokenRequestTag, One: true, MaxAge: signatureAge, Skew: skew, Now: now,
 				Required:       httpsig.Components("@method", "@target-uri", "content-digest"),
 				RequiredParams: []string{"created", "nonce", "alg", "pub"},
 				RefusedParams:  []string{"keyid"},
@@ -181,7 +188,7 @@ func (s *Server) proveSignature(r *http.Request, body []byte, c *client, binding
 		return nil, &Error{Reason: SignatureRefused, Section: draftTokenRequest, Part: "nonce"}
 	}
 	p.key = signatures[0].Key().Thumbprint()
-	p.claim = replay.Claim{Owner: p.key, ID: "signature " + in.Nonce(), Made: in.Created(), Until: in.Created().Add(signatureAge + proofSkew)}
+	p.claim = replay.Claim{Owner: p.key, ID: "signature " + in.Nonce(), Made: dated(in.Created()), Until: in.Created().Add(signatureAge + skew)}
 	return p, nil
 }
 

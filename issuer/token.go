@@ -27,6 +27,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	g, err := s.grantToken(w, r)
 	event := g.event()
 	if err != nil {
+		event.TokenID = "" // nobody got it
 		event.Refusal = asError(err)
 		if event.Refusal.Reason == NonceNeeded {
 			w.Header().Set("DPoP-Nonce", s.nonces.Issue())
@@ -206,7 +207,7 @@ func (g *grant) answer(lifetime int64) tokenAnswer {
 }
 
 func (g *grant) event() Event {
-	e := Event{Endpoint: "token", Scope: g.scope, Audience: g.audience, TokenID: g.claims.ID}
+	e := Event{Endpoint: "token", Scope: slices.Clone(g.scope), Audience: g.audience, TokenID: g.claims.ID}
 	if g.caller.client != nil {
 		e.ClientID = g.caller.ID
 	}
