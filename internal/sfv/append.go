@@ -34,7 +34,7 @@ func AppendMember(dst []byte, m *Member) ([]byte, error) {
 	if m.IsInner() {
 		return AppendInnerList(dst, m.Items, m.Params)
 	}
-	return AppendItem(dst, Item{m.Value, m.Params})
+	return AppendItem(dst, Item{Value: m.Value, Params: m.Params})
 }
 
 // AppendList appends the canonical form of list (RFC 9651, section 4.1.1): nothing for an empty one, whose field is then
@@ -95,13 +95,8 @@ func AppendParams(dst []byte, params Params) ([]byte, error) {
 
 // AppendKey appends key, checked (RFC 9651, section 4.1.1.3).
 func AppendKey(dst []byte, key string) ([]byte, error) {
-	if key == "" || !isKeyStart(key[0]) {
+	if key == "" || !keyStart[key[0]] || keyChar.span(key, 0) != len(key) {
 		return nil, &Error{0, "not a key"}
-	}
-	for i := 1; i < len(key); i++ {
-		if !isKeyChar(key[i]) {
-			return nil, &Error{0, "not a key"}
-		}
 	}
 	return append(dst, key...), nil
 }
@@ -163,29 +158,23 @@ func appendDecimal(dst []byte, n int64) ([]byte, error) {
 
 func appendString(dst []byte, s string) ([]byte, error) {
 	dst = append(dst, '"')
-	run := 0 // start of what wasn't appended yet
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ' || c > '~':
-			return nil, &Error{0, "a string outside printable ASCII"}
-		case c == '"' || c == '\\':
-			dst = append(dst, s[run:i]...)
-			dst = append(dst, '\\')
-			run = i
+	for {
+		end := plainChar.span(s, 0)
+		dst = append(dst, s[:end]...)
+		if end == len(s) {
+			return append(dst, '"'), nil
 		}
+		if s[end] != '"' && s[end] != '\\' {
+			return nil, &Error{0, "a string outside printable ASCII"}
+		}
+		dst = append(dst, '\\', s[end])
+		s = s[end+1:]
 	}
-	dst = append(dst, s[run:]...)
-	return append(dst, '"'), nil
 }
 
 func appendToken(dst []byte, s string) ([]byte, error) {
-	if s == "" || !isTokenStart(s[0]) {
+	if s == "" || !tokenStart[s[0]] || tokenChar.span(s, 0) != len(s) {
 		return nil, &Error{0, "not a token"}
-	}
-	for i := 1; i < len(s); i++ {
-		if !isTokenChar(s[i]) {
-			return nil, &Error{0, "not a token"}
-		}
 	}
 	return append(dst, s...), nil
 }
@@ -198,7 +187,7 @@ func appendDisplayString(dst []byte, s string) ([]byte, error) {
 	dst = append(dst, '%', '"')
 	for i := range len(s) {
 		c := s[i]
-		if c == '%' || c == '"' || c < ' ' || c > '~' {
+		if escaped(c) {
 			dst = append(dst, '%', hex[c>>4], hex[c&15])
 		} else {
 			dst = append(dst, c)

@@ -6,32 +6,51 @@ import (
 	"unicode/utf8"
 )
 
-func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	alpha  = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits = "0123456789"
+)
+
+// charset holds which bytes belong to a class. Looking one up is the cheapest test in the loops over a field.
+type charset [256]bool
+
+func newCharset(chars string) *charset {
+	var set charset
+	for i := range len(chars) {
+		set[chars[i]] = true
+	}
+	return &set
+}
+
+var (
+	keyStart   = newCharset(lower + "*")
+	keyChar    = newCharset(lower + digits + "_-.*")
+	tokenStart = newCharset(alpha + "*")
+	// tokenChar is tchar (RFC 9110, section 5.6.2), ":" and "/".
+	tokenChar  = newCharset(alpha + digits + "!#$%&'*+-.^_`|~:/")
+	base64Char = newCharset(alpha + digits + "+/")
+	// plainChar is what stands for itself in a String: printable ASCII but quote and backslash.
+	plainChar = newCharset(alpha + digits + " !#$%&'()*+,-./:;<=>?@[]^_`{|}~")
+)
+
+// span returns the end of the bytes from i on that belong to set.
+func (set *charset) span(s string, i int) int {
+	for i < len(s) && set[s[i]] {
+		i++
+	}
+	return i
+}
+
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-func isAlpha(c byte) bool { return isLower(c) || 'A' <= c && c <= 'Z' }
-
-func isKeyStart(c byte) bool { return isLower(c) || c == '*' }
-
-func isKeyChar(c byte) bool {
-	return isLower(c) || isDigit(c) || c == '_' || c == '-' || c == '.' || c == '*'
-}
-
-func isTokenStart(c byte) bool { return isAlpha(c) || c == '*' }
-
-// isTokenChar accepts tchar (RFC 9110, section 5.6.2), ":" and "/".
-func isTokenChar(c byte) bool {
-	return isAlpha(c) || isDigit(c) || c != 0 && strings.IndexByte("!#$%&'*+-.^_`|~:/", c) >= 0
-}
 
 // key reads a key (RFC 9651, section 4.2.3.3).
 func (p *parser) key() (string, error) {
 	start := p.i
-	if !isKeyStart(p.peek()) {
+	if !keyStart[p.peek()] {
 		return "", p.fail("no key where one is needed")
 	}
-	for p.i < len(p.s) && isKeyChar(p.s[p.i]) {
-		p.i++
-	}
+	p.i = keyChar.span(p.s, start)
 	return p.s[start:p.i], nil
 }
 
@@ -50,11 +69,9 @@ func (p *parser) bareItem() (Value, error) {
 		return p.date()
 	case c == '%':
 		return p.displayString()
-	case isTokenStart(c):
+	case tokenStart[c]:
 		start := p.i
-		for p.i < len(p.s) && isTokenChar(p.s[p.i]) {
-			p.i++
-		}
+		p.i = tokenChar.span(p.s, start)
 		return Token(p.s[start:p.i]), nil
 	}
 	return Value{}, p.fail("no value where one is needed")
@@ -63,9 +80,13 @@ func (p *parser) bareItem() (Value, error) {
 // number reads an Integer or Decimal (RFC 9651, section 4.2.4).
 func (p *parser) number() (Value, error) {
 	negative := p.accept('-')
+	start := p.i
 	n, digits := p.digits(15)
 	if digits == 0 {
 		return Value{}, p.fail("a number without digits")
+	}
+	if p.s[start] == '0' && digits > 1 {
+		p.odd++
 	}
 	v := Value{kind: KindInteger, num: n}
 	if p.peek() == '.' {
@@ -77,6 +98,9 @@ func (p *parser) number() (Value, error) {
 		if places == 0 {
 			return Value{}, p.fail("a decimal point without digits")
 		}
+		if places > 1 && p.s[p.i-1] == '0' {
+			p.odd++
+		}
 		for ; places < 3; places++ {
 			fraction *= 10
 		}
@@ -86,6 +110,9 @@ func (p *parser) number() (Value, error) {
 		return Value{}, p.fail("too many digits")
 	}
 	if negative {
+		if v.num == 0 {
+			p.odd++
+		}
 		v.num = -v.num
 	}
 	return v, nil
@@ -102,40 +129,33 @@ func (p *parser) digits(limit int) (n int64, count int) {
 
 // str reads a String (RFC 9651, section 4.2.5).
 func (p *parser) str() (Value, error) {
-	p.i++ // the opening quote
-	start := p.i
-	var unescaped []byte
-	for p.i < len(p.s) {
-		switch c := p.s[p.i]; {
-		case c == '"':
-			text := p.s[start:p.i]
-			p.i++
-			if unescaped != nil {
-				text = string(append(unescaped, text...))
-			}
-			return String(text), nil
-		case c == '\\':
-			unescaped = append(unescaped, p.s[start:p.i]...)
-			p.i++
-			if c := p.peek(); c != '"' && c != '\\' {
-				return Value{}, p.fail("an escape of another character than quote and backslash")
-			}
-			start = p.i // the escaped character begins the next run
-		case c < ' ' || c > '~':
-			return Value{}, p.fail("a character outside printable ASCII in a string")
-		}
+	start := p.i + 1 // after the opening quote
+	p.i = plainChar.span(p.s, start)
+	if p.peek() == '"' {
 		p.i++
+		return String(p.s[start : p.i-1]), nil
 	}
-	return Value{}, p.fail("a string without end")
+	unescaped := append([]byte(nil), p.s[start:p.i]...)
+	for p.accept('\\') {
+		c := p.peek()
+		if c != '"' && c != '\\' {
+			return Value{}, p.fail("an escape of another character than quote and backslash")
+		}
+		unescaped = append(unescaped, c)
+		start = p.i + 1
+		p.i = plainChar.span(p.s, start)
+		unescaped = append(unescaped, p.s[start:p.i]...)
+	}
+	if !p.accept('"') {
+		return Value{}, p.fail("a string without end, or with a character outside printable ASCII")
+	}
+	return String(string(unescaped)), nil
 }
 
 // byteSequence reads a Byte Sequence (RFC 9651, section 4.2.7). Padding must be right or absent, pad bits may be set.
 func (p *parser) byteSequence() (Value, error) {
-	p.i++ // the opening colon
-	start := p.i
-	for isBase64(p.peek()) {
-		p.i++
-	}
+	start := p.i + 1 // after the opening colon
+	p.i = base64Char.span(p.s, start)
 	size := p.i - start
 	for p.accept('=') {
 	}
@@ -147,6 +167,7 @@ func (p *parser) byteSequence() (Value, error) {
 		return Value{}, p.fail("a byte sequence that isn't base64, or without end")
 	}
 	if len(text)%4 != 0 || !zeroPadBits(text, size) {
+		p.odd++
 		return p.canonicalBytes(text[:size])
 	}
 	return Value{kind: KindBytes, text: text}, nil
@@ -170,8 +191,6 @@ func (p *parser) canonicalBytes(unpadded string) (Value, error) {
 	}
 	return Bytes(b), nil
 }
-
-func isBase64(c byte) bool { return isAlpha(c) || isDigit(c) || c == '+' || c == '/' }
 
 // boolean reads a Boolean (RFC 9651, section 4.2.8).
 func (p *parser) boolean() (Value, error) {
@@ -223,11 +242,17 @@ func (p *parser) displayString() (Value, error) {
 			}
 			c = byte(lowerHex(p.s[p.i])<<4 | lowerHex(p.s[p.i+1]))
 			p.i += 2
+			if !escaped(c) {
+				p.odd++
+			}
 		}
 		text = append(text, c)
 	}
 	return Value{}, p.fail("a display string without end")
 }
+
+// escaped reports whether c is escaped in the canonical form of a Display String.
+func escaped(c byte) bool { return c == '%' || c == '"' || c < ' ' || c > '~' }
 
 // lowerHex returns the value of a lower-case hexadecimal digit, or -1.
 func lowerHex(c byte) int {

@@ -8,11 +8,14 @@ func ParseItem(lines ...string) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
-	item, err := p.item()
-	if err != nil {
+	var item Item
+	if err := p.item(&item); err != nil {
 		return Item{}, err
 	}
-	return item, p.end()
+	if err := p.end(); err != nil {
+		return Item{}, err
+	}
+	return item, nil
 }
 
 // ParseList parses the lines of a List field (RFC 9651, section 4.2.1). A field without members gives an empty list.
@@ -31,7 +34,45 @@ func ParseDictionary(lines ...string) (Dictionary, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.dictionary()
+	return p.dictionary(nil)
+}
+
+// Parser parses Dictionaries into memory that it uses again. The zero Parser is ready. It isn't safe for concurrent use.
+type Parser struct {
+	dict   Dictionary
+	items  []Item
+	params []Param
+}
+
+// maxKept is how many entries a Parser keeps room for, so that a hostile field doesn't stay.
+const maxKept = 64
+
+// ParseDictionary is like the function of that name, but what it returns is only valid until Reset.
+func (r *Parser) ParseDictionary(lines ...string) (Dictionary, error) {
+	p, err := newParser(lines)
+	if err != nil {
+		return nil, err
+	}
+	p.items, p.params = r.items[:0], r.params[:0]
+	dict, err := p.dictionary(r.dict[:0])
+	if err != nil {
+		return nil, err
+	}
+	r.dict, r.items, r.params = dict, p.items, p.params
+	return dict, nil
+}
+
+// Reset forgets what was parsed.
+func (r *Parser) Reset() {
+	r.dict, r.items, r.params = emptied(r.dict), emptied(r.items), emptied(r.params)
+}
+
+func emptied[S ~[]E, E any](s S) S {
+	if cap(s) > maxKept {
+		return nil
+	}
+	clear(s[:cap(s)]) // beyond the length lies what a failed parse left
+	return s[:0]
 }
 
 // parser reads s from i on. Items and parameters of all members lie in one slice each, of which members hold parts:
@@ -45,6 +86,8 @@ type parser struct {
 	memberAt, paramAt map[string]int
 	// paramStart is where in params those in paramAt begin.
 	paramStart int
+	// odd counts what was read in another than the canonical form.
+	odd int
 }
 
 // smallIndex is the number of keys up to which searching them one by one is cheaper than a map.
@@ -89,10 +132,21 @@ func (p *parser) accept(c byte) bool {
 	return false
 }
 
-func (p *parser) skipSpaces() {
+// skipSpaces skips spaces and returns how many.
+func (p *parser) skipSpaces() int {
+	start := p.i
 	for p.i < len(p.s) && p.s[p.i] == ' ' {
 		p.i++
 	}
+	return p.i - start
+}
+
+// textFrom returns what was read since start, if all was canonical since odd was counted; else "".
+func (p *parser) textFrom(start, odd int) string {
+	if p.odd != odd {
+		return ""
+	}
+	return p.s[start:p.i]
 }
 
 func (p *parser) skipOWS() {
@@ -119,11 +173,10 @@ func (p *parser) list() (List, error) {
 		if list == nil {
 			list = make(List, 0, p.guess(","))
 		}
-		m, err := p.member()
-		if err != nil {
+		list = append(list, Member{})
+		if err := p.member(&list[len(list)-1]); err != nil {
 			return nil, err
 		}
-		list = append(list, m)
 		if err := p.separator(); err != nil {
 			return nil, err
 		}
@@ -131,31 +184,25 @@ func (p *parser) list() (List, error) {
 	return list, nil
 }
 
-func (p *parser) dictionary() (Dictionary, error) {
-	var dict Dictionary
+// dictionary reads a Dictionary into dict, which is empty.
+func (p *parser) dictionary(dict Dictionary) (Dictionary, error) {
 	for n := 0; !p.done(); n++ {
 		if n == MaxMembers {
 			return nil, p.fail("too many members")
 		}
-		if dict == nil {
+		if cap(dict) == 0 {
 			dict = make(Dictionary, 0, p.guess(","))
 		}
-		key, err := p.key()
-		if err != nil {
+		dict = append(dict, Member{})
+		m := &dict[len(dict)-1]
+		if err := p.dictionaryMember(m); err != nil {
 			return nil, err
 		}
-		var m Member
-		if p.accept('=') {
-			m, err = p.member()
-		} else {
-			m.Value = Boolean(true)
-			m.Params, err = p.parameters()
+		if i := p.findMember(dict[:len(dict)-1], m.Key); i >= 0 {
+			m.Repeated = true
+			dict[i] = *m
+			dict = dict[:len(dict)-1]
 		}
-		if err != nil {
-			return nil, err
-		}
-		m.Key = key
-		dict = p.addMember(dict, m)
 		if err := p.separator(); err != nil {
 			return nil, err
 		}
@@ -163,14 +210,17 @@ func (p *parser) dictionary() (Dictionary, error) {
 	return dict, nil
 }
 
-// addMember appends m, or overwrites the member with its key.
-func (p *parser) addMember(dict Dictionary, m Member) Dictionary {
-	if i := p.findMember(dict, m.Key); i >= 0 {
-		m.Repeated = true
-		dict[i] = m
-		return dict
+// dictionaryMember reads a key with its value into m, which is zero.
+func (p *parser) dictionaryMember(m *Member) (err error) {
+	if m.Key, err = p.key(); err != nil {
+		return err
 	}
-	return append(dict, m)
+	if p.accept('=') {
+		return p.member(m)
+	}
+	m.Value = Boolean(true)
+	m.Params, err = p.parameters() // and no Text, which has no value to begin with
+	return err
 }
 
 // findMember returns the place of key in dict, or -1. In a long dictionary it notes key for the next place.
@@ -217,22 +267,20 @@ func (p *parser) separator() error {
 	return nil
 }
 
-// member reads an Item or Inner List (RFC 9651, section 4.2.1.1).
-func (p *parser) member() (Member, error) {
-	if p.peek() != '(' {
-		v, err := p.bareItem()
-		if err != nil {
-			return Member{}, err
-		}
-		params, err := p.parameters()
-		return Member{Value: v, Params: params}, err
+// member reads an Item or Inner List into m, which has no value yet (RFC 9651, section 4.2.1.1).
+func (p *parser) member(m *Member) (err error) {
+	start, odd := p.i, p.odd
+	if p.peek() == '(' {
+		m.Items, err = p.innerItems()
+	} else {
+		m.Value, err = p.bareItem()
 	}
-	items, err := p.innerItems()
 	if err != nil {
-		return Member{}, err
+		return err
 	}
-	params, err := p.parameters()
-	return Member{Items: items, Params: params}, err
+	m.Params, err = p.parameters()
+	m.Text = p.textFrom(start, odd)
+	return err
 }
 
 // innerItems reads an Inner List up to its closing parenthesis (RFC 9651, section 4.2.1.2).
@@ -240,34 +288,41 @@ func (p *parser) innerItems() ([]Item, error) {
 	p.i++ // the opening parenthesis
 	start := len(p.items)
 	for {
-		p.skipSpaces()
+		spaces := p.skipSpaces()
 		if p.accept(')') {
+			if spaces != 0 {
+				p.odd++
+			}
 			return p.items[start:len(p.items):len(p.items)], nil
+		}
+		if spaces != min(len(p.items)-start, 1) {
+			p.odd++
 		}
 		if len(p.items)-start == MaxInner {
 			return nil, p.fail("too many items in an inner list")
 		}
-		item, err := p.item()
-		if err != nil {
-			return nil, err
-		}
-		if p.items == nil {
+		if cap(p.items) == 0 {
 			p.items = make([]Item, 0, p.guess(" "))
 		}
-		p.items = append(p.items, item)
+		p.items = append(p.items, Item{})
+		if err := p.item(&p.items[len(p.items)-1]); err != nil {
+			return nil, err
+		}
 		if c := p.peek(); c != ' ' && c != ')' {
 			return nil, p.fail("no space or parenthesis after an item")
 		}
 	}
 }
 
-func (p *parser) item() (Item, error) {
-	v, err := p.bareItem()
-	if err != nil {
-		return Item{}, err
+// item reads an Item into it (RFC 9651, section 4.2.3).
+func (p *parser) item(it *Item) (err error) {
+	start, odd := p.i, p.odd
+	if it.Value, err = p.bareItem(); err != nil {
+		return err
 	}
-	params, err := p.parameters()
-	return Item{v, params}, err
+	it.Params, err = p.parameters()
+	it.Text = p.textFrom(start, odd)
+	return err
 }
 
 // parameters reads parameters (RFC 9651, section 4.2.3.2).
@@ -277,7 +332,9 @@ func (p *parser) parameters() (Params, error) {
 		if n == MaxInner {
 			return nil, p.fail("too many parameters")
 		}
-		p.skipSpaces()
+		if p.skipSpaces() != 0 {
+			p.odd++
+		}
 		key, err := p.key()
 		if err != nil {
 			return nil, err
@@ -286,6 +343,9 @@ func (p *parser) parameters() (Params, error) {
 		if p.accept('=') {
 			if v, err = p.bareItem(); err != nil {
 				return nil, err
+			}
+			if v.IsTrue() {
+				p.odd++
 			}
 		}
 		p.addParam(start, key, v)
@@ -301,9 +361,10 @@ func (p *parser) addParam(start int, key string, v Value) {
 	own := p.params[start:]
 	if i := p.findParam(start, own, key); i >= 0 {
 		own[i] = Param{key, v, true}
+		p.odd++
 		return
 	}
-	if p.params == nil {
+	if cap(p.params) == 0 {
 		p.params = make([]Param, 0, p.guess(";"))
 	}
 	p.params = append(p.params, Param{Key: key, Value: v})

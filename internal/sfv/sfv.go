@@ -158,6 +158,8 @@ func (p Params) Repeated() (key string, ok bool) {
 type Item struct {
 	Value  Value
 	Params Params
+	// Text is what the parser read, if that was the canonical form; else "". It saves serialising again.
+	Text string
 }
 
 // Member is a member of a List or Dictionary: an Item, or an Inner List.
@@ -166,6 +168,8 @@ type Member struct {
 	Value  Value  // of an Item; the zero Value in an Inner List
 	Items  []Item // of an Inner List
 	Params Params
+	// Text is what the parser read after the key, if that was the canonical form; else "".
+	Text string
 	// Repeated says that the key was there more than once; this is the last value, at the place of the first
 	// (RFC 9651, section 4.2.2).
 	Repeated bool

@@ -216,6 +216,49 @@ func TestValueAccessors(t *testing.T) {
 	}
 }
 
+func TestText(t *testing.T) {
+	for _, tc := range []struct {
+		name, field string
+		want        bool // whether it is canonical
+	}{
+		{"inner list", `("a";b;c=1 "d");k="v";f=?0`, true},
+		{"empty inner list", `()`, true},
+		{"two spaces", `("a"  "b")`, false},
+		{"space before the first", `( "a")`, false},
+		{"space after the last", `("a" )`, false},
+		{"space before a parameter", `("a"; b)`, false},
+		{"explicit true", `("a";b=?1)`, false},
+		{"repeated parameter", `("a";b;b)`, false},
+		{"repeated outer parameter", `("a");b;b`, false},
+		{"leading zero", `01`, false},
+		{"zero", `0`, true},
+		{"minus zero", `-0`, false},
+		{"minus zero decimal", `-0.0`, false},
+		{"decimal", `-1.05`, true},
+		{"decimal with a zero", `1.0`, true},
+		{"decimal with zeros", `1.50`, false},
+		{"base64", `:YQ==:`, true},
+		{"base64 without padding", `:YQ:`, false},
+		{"display string", `%"f%c3%bc"`, true},
+		{"display string that escapes too much", `%"%61"`, false},
+		{"string with escapes", `"a\\\"b"`, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			list, err := ParseList(" "+tc.field+" ", "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := ""
+			if tc.want {
+				want = tc.field
+			}
+			if got := list[0].Text; got != want {
+				t.Errorf("Text = %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 func TestHazard_TextAfterEscapedBackslash(t *testing.T) {
 	item, err := ParseItem(`"a\\b\"c"`)
 	if err != nil || item.Value.Text() != `a\b"c` {
@@ -229,6 +272,21 @@ func TestHazard_TextAfterEscapedBackslash(t *testing.T) {
 const signatureInput = `sig1=("@method" "@target-uri" "authorization" "content-type" "x-request-id");created=1776650875;` +
 	`keyid="client-1";nonce="k9Jyxempel2305Nmx7Rk";tag="httpsig-oauth"`
 
+func TestParser(t *testing.T) {
+	var p Parser
+	for _, text := range []string{signatureInput, "a=(1 2);x, b", manyKeys(100, "", ","), "", "a=1, a=2", "a=(", "a"} {
+		want, wantErr := ParseDictionary(text)
+		got, err := p.ParseDictionary(text)
+		if diff := cmp.Diff(got, want, cmp.AllowUnexported(Value{}), equateEmpty); diff != "" || (err == nil) != (wantErr == nil) {
+			t.Errorf("%s: %v, want %v (-got +want):\n%s", text, err, wantErr, diff)
+		}
+		p.Reset()
+		if len(p.dict)+len(p.items)+len(p.params) != 0 || cap(p.dict) > maxKept {
+			t.Errorf("%s: kept after Reset", text)
+		}
+	}
+}
+
 func TestAllocs(t *testing.T) {
 	lines := []string{signatureInput}
 	dict, err := ParseDictionary(lines...)
@@ -236,6 +294,8 @@ func TestAllocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 0, 1024)
+	var p Parser
+	bytesValue := Bytes(buf[:64])
 	for _, tc := range []struct {
 		name string
 		want float64
@@ -243,8 +303,9 @@ func TestAllocs(t *testing.T) {
 	}{
 		{"parse Signature-Input", 3, func() { ParseDictionary(lines...) }}, // members, items, parameters
 		{"parse Signature", 1, func() { ParseDictionary("sig1=:cHhjUXc2RzNBanRNQlFqd284WHprWmYvYndzNUxlbGJhTWs=:") }},
+		{"parse again", 0, func() { p.ParseDictionary(lines...); p.Reset() }},
 		{"serialise", 0, func() { AppendDictionary(buf, dict) }},
-		{"decode", 0, func() { Bytes(nil).AppendBytes(buf) }},
+		{"decode", 0, func() { bytesValue.AppendBytes(buf) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := testing.AllocsPerRun(100, tc.f); got > tc.want {
@@ -289,13 +350,40 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("serialised to %q, which doesn't parse: %v", once, err)
 		}
-		if diff := cmp.Diff(first, second, cmp.AllowUnexported(Value{}), ignoreRepeated, equateEmpty); diff != "" {
+		checkTexts(t, first, false)
+		checkTexts(t, second, true)
+		if diff := cmp.Diff(first, second, cmp.AllowUnexported(Value{}), ignoreReading, equateEmpty); diff != "" {
 			t.Errorf("another value (-first +second):\n%s", diff)
 		}
 		if twice, err := serialise(headerType, second); err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("serialised to %q, then to %q, %v", once, twice, err)
 		}
 	})
+}
+
+// checkTexts checks that each Text is the canonical form, and is there if all of it was canonical.
+func checkTexts(t *testing.T, f field, canonical bool) {
+	t.Helper()
+	members := append(append(List{}, f.List...), f.Dict...)
+	items := []Item{f.Item}
+	for i := range members {
+		m := &members[i]
+		checkText(t, m.Text, canonical && !m.Value.IsTrue(), func() ([]byte, error) { return AppendMember(nil, m) })
+		items = append(items, m.Items...)
+	}
+	for _, item := range items {
+		if item.Value != (Value{}) {
+			checkText(t, item.Text, canonical, func() ([]byte, error) { return AppendItem(nil, item) })
+		}
+	}
+}
+
+func checkText(t *testing.T, text string, needed bool, serialise func() ([]byte, error)) {
+	t.Helper()
+	want, err := serialise()
+	if err != nil || text != "" && text != string(want) || text == "" && needed {
+		t.Errorf("Text is %q, want %q, %v", text, want, err)
+	}
 }
 
 func BenchmarkParse(b *testing.B) {
