@@ -35,7 +35,7 @@ func parseIssuer(issuer string) (urls, error) {
 	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
 		return urls{}, errors.New("issuer: Issuer must be https, or http on a loopback host")
 	case u.String() != issuer || u.Host != strings.ToLower(u.Host):
-		return urls{}, fmt.Errorf("issuer: Issuer is not in its normal form")
+		return urls{}, errors.New("issuer: Issuer is not in its normal form")
 	case u.EscapedPath() != u.Path || u.Path != "" && path.Clean(u.Path) != u.Path || strings.HasSuffix(u.Path, "/"):
 		return urls{}, errors.New("issuer: Issuer's path must be plain, without a slash at its end")
 	}
