@@ -76,11 +76,11 @@ func newClient(c Client) (*client, error) {
 	}
 	for _, scope := range c.Scope {
 		if !isScope(scope) {
-			return nil, fmt.Errorf("Scope: %q is no scope token (RFC 6749, section 3.3)", scope)
+			return nil, fmt.Errorf("%q in Scope is no scope token (RFC 6749, section 3.3)", scope)
 		}
 	}
 	if slices.Contains(c.Audience, "") || slices.Contains(c.Introspect, "") {
-		return nil, errors.New("Audience and Introspect must not hold an empty string")
+		return nil, errors.New("an empty string in Audience or Introspect")
 	}
 	if len(c.Audience) == 0 && len(c.Introspect) == 0 {
 		return nil, errors.New("needs an Audience, Introspect, or both")
@@ -94,11 +94,11 @@ func (c *client) indexKeys() error {
 	c.signatureKeys = make(map[string]*httpsig.Key, len(c.Keys))
 	for _, key := range c.Keys {
 		if key == nil || key.KeyID() == "" {
-			return errors.New("Keys: each needs a kid")
+			return errors.New("each of Keys needs a kid")
 		}
 		kid := key.KeyID()
 		if c.keys[kid] != nil {
-			return fmt.Errorf("Keys: kid %q used twice", kid)
+			return fmt.Errorf("kid %q used twice in Keys", kid)
 		}
 		c.keys[kid] = key
 		if !fullySpecified(key.Algorithm()) {
@@ -106,7 +106,7 @@ func (c *client) indexKeys() error {
 		}
 		signatureKey, err := httpsig.NewJOSEKey(key)
 		if err != nil {
-			return fmt.Errorf("Keys: %q: %w", kid, err)
+			return fmt.Errorf("key %q: %w", kid, err)
 		}
 		c.signatureKeys[kid] = signatureKey
 	}
@@ -136,7 +136,7 @@ func (c *client) checkAuthMethod() error {
 			return errors.New("private_key_jwt needs a key for ES256, Ed25519 or PS256")
 		}
 	default:
-		return fmt.Errorf("AuthMethod %q is none of this package's", c.AuthMethod)
+		return fmt.Errorf("unknown AuthMethod %q", c.AuthMethod)
 	}
 	return nil
 }
@@ -159,10 +159,10 @@ func (c *client) checkBinding() error {
 	case AnyBinding, DPoP, HTTPSigRuntime:
 	case HTTPSigPreregistered:
 		if len(c.signatureKeys) == 0 {
-			return errors.New("HTTPSigPreregistered needs a key with a fully specified alg (RFC 9864)")
+			return errors.New("binding HTTPSigPreregistered needs a key with a fully specified alg (RFC 9864)")
 		}
 	default:
-		return fmt.Errorf("Binding %q is none of this package's", c.Binding)
+		return fmt.Errorf("unknown Binding %q", c.Binding)
 	}
 	return nil
 }
