@@ -9,7 +9,9 @@ import (
 
 // seedJWKs adds the keys of the vectors, and fails if there are none.
 func seedJWKs(f *testing.F) {
-	var file struct{ Cases []struct{ JWK json.RawMessage } }
+	var file struct {
+		Cases []struct{ JWK json.RawMessage }
+	}
 	decode(f, "thumbprints.json", &file)
 	if len(file.Cases) == 0 {
 		f.Fatal("no seed found")
