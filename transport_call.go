@@ -26,6 +26,9 @@ func (t *Transport) check() error {
 	if t.Signer == nil {
 		return misconfigured("Signer is required", nil)
 	}
+	if len(t.Cover) > maxCover {
+		return misconfigured("Cover has more components than a signature has room for", nil)
+	}
 	for _, id := range t.Cover {
 		c, err := httpsig.ParseComponent(id)
 		if err != nil {
@@ -293,6 +296,9 @@ func (c *call) sign(out *http.Request) ([]byte, error) {
 	}
 	m := httpsig.RequestMessage(out, c.target.uri)
 	m.RequestTarget = c.target.special
+	if agents := out.Header["User-Agent"]; len(agents) > 0 && (len(agents) > 1 || agents[0] == "") {
+		m.Header = oneUserAgent(out.Header)
+	}
 	fields, err := signer.Sign(m)
 	if err != nil {
 		return nil, &TransportError{Reason: TransportSigningFailed, Err: err}
@@ -302,6 +308,17 @@ func (c *call) sign(out *http.Request) ([]byte, error) {
 		return nil, nil
 	}
 	return signatureBase(out.Header, m)
+}
+
+// oneUserAgent returns h as net/http sends it: with the first User-Agent, or none if that is empty.
+func oneUserAgent(h http.Header) http.Header {
+	h = h.Clone()
+	if agent := h["User-Agent"][0]; agent != "" {
+		h["User-Agent"] = []string{agent}
+	} else {
+		delete(h, "User-Agent")
+	}
+	return h
 }
 
 // signatureBase works out again what was signed, for Trace.

@@ -43,17 +43,17 @@ func TestHazardCallersURLUntouched(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/one-way %t", kind, oneway), func(t *testing.T) {
 				s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) {
 					if n == 0 {
-						challenge(w, kind+` error="invalid_signature"`, "Accept-Signature", `sig1=("content-digest" "x-a")`)
+						wireChallenge(w, kind+` error="invalid_signature"`, "Accept-Signature", `sig1=("content-digest" "x-a")`)
 					}
 				})
-				tr := &holdfast.Transport{Source: tokenSource(kind), Signer: newKey(t), Cover: []string{"@query"}, DigestBody: true}
-				r := newRequest(t, "POST", strings.Replace(s.URL, "http:", "HTTP:", 1)+"/a%2Fb?x=1&y=%2F#f", "body")
+				tr := &holdfast.Transport{Source: tokenSource(kind), Signer: wireKey(t), Cover: []string{"@query"}, DigestBody: true}
+				r := wireRequest(t, "POST", strings.Replace(s.URL, "http:", "HTTP:", 1)+"/a%2Fb?x=1&y=%2F#f", "body")
 				r.Header.Set("X-A", "1")
 				if oneway {
 					oneWay(r)
 				}
 				before, u := snap(r), r.URL
-				do(t, tr, r)
+				sendVia(t, tr, r)
 				if all := s.received(t, 2); all[1].body != "body" || all[1].r.RequestURI != "/a%2Fb?x=1&y=%2F" {
 					t.Errorf("got %q with body %q", all[1].r.RequestURI, all[1].body)
 				}
@@ -75,7 +75,7 @@ func TestHazardProofKeyHasCrv(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := newWireServer(t, httptest.NewServer, nil)
-			do(t, &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}, newRequest(t, "GET", s.URL, ""))
+			sendVia(t, &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}, wireRequest(t, "GET", s.URL, ""))
 			encoded, _, _ := strings.Cut(s.received(t, 1)[0].r.Header.Get("DPoP"), ".")
 			header, err := base64.RawURLEncoding.DecodeString(encoded)
 			if err != nil {
@@ -108,8 +108,8 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // A RoundTripper closes the body on every path, errors before anything is sent included.
 func TestTransportClosesBody(t *testing.T) {
-	key := newKey(t)
-	refuse := func(_ int, w http.ResponseWriter, _ *http.Request) { challenge(w, useNonce, "DPoP-Nonce", "n") }
+	key := wireKey(t)
+	refuse := func(_ int, w http.ResponseWriter, _ *http.Request) { wireChallenge(w, useNonce, "DPoP-Nonce", "n") }
 	long := strings.Repeat("x", 1<<20+1)
 	for _, tc := range []struct {
 		name   string
@@ -151,7 +151,7 @@ func TestTransportClosesBody(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, tc.answer)
 			tc.tr.Signer = key
 			body := &closeCounter{Reader: tc.body}
-			r := newRequest(t, "POST", s.URL, "")
+			r := wireRequest(t, "POST", s.URL, "")
 			r.Body = body
 			r.ContentLength = -1
 			if tc.change != nil {
@@ -176,7 +176,7 @@ func TestTransportClosesBody(t *testing.T) {
 func TestTransportClosesChallenges(t *testing.T) {
 	body := &closeCounter{Reader: io.LimitReader(endless{}, 1<<30)}
 	n := 0
-	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: newKey(t), Base: roundTrips(func(r *http.Request) (*http.Response, error) {
+	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: wireKey(t), Base: roundTrips(func(r *http.Request) (*http.Response, error) {
 		if n++; n > 1 {
 			if body.closed.Load() == 0 {
 				t.Error("sent again while the challenge was open")
@@ -186,7 +186,7 @@ func TestTransportClosesChallenges(t *testing.T) {
 		h := http.Header{"Www-Authenticate": {useNonce}, "Dpop-Nonce": {"n"}}
 		return &http.Response{StatusCode: 401, Header: h, Body: body}, nil
 	})}
-	do(t, tr, newRequest(t, "GET", "https://api.example/", ""))
+	sendVia(t, tr, wireRequest(t, "GET", "https://api.example/", ""))
 	if read := 1<<30 - body.Reader.(*io.LimitedReader).N; n != 2 || read > 128<<10 {
 		t.Errorf("got %d requests, %d bytes read", n, read)
 	}
@@ -197,7 +197,7 @@ type endless struct{}
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestTransportRedirects(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	other := newWireServer(t, httptest.NewServer, nil)
 	for _, tc := range []struct {
 		name, to string
@@ -221,7 +221,7 @@ func TestTransportRedirects(t *testing.T) {
 				}
 			})
 			client := &http.Client{Transport: &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}}
-			resp, err := client.Do(newRequest(t, "POST", s.URL+"/a", "body"))
+			resp, err := client.Do(wireRequest(t, "POST", s.URL+"/a", "body"))
 			if !tc.follows {
 				refusedAs(t, err, holdfast.TransportCrossOrigin)
 				s.received(t, 1)
@@ -246,7 +246,7 @@ func TestTransportRedirects(t *testing.T) {
 			http.Redirect(w, r, to[n], http.StatusFound)
 		})
 		client := &http.Client{Transport: &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}}
-		_, err := client.Do(newRequest(t, "GET", s.URL+"/a", ""))
+		_, err := client.Do(wireRequest(t, "GET", s.URL+"/a", ""))
 		refusedAs(t, err, holdfast.TransportCrossOrigin)
 		s.received(t, 2)
 	})
@@ -265,7 +265,7 @@ func TestTransportRedirects(t *testing.T) {
 				return nil
 			},
 		}
-		resp, err := client.Do(newRequest(t, "GET", s.URL+"/a", ""))
+		resp, err := client.Do(wireRequest(t, "GET", s.URL+"/a", ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestTransportRedirects(t *testing.T) {
 		}
 	})
 	t.Run("unknown origin", func(t *testing.T) {
-		r := newRequest(t, "GET", other.URL, "")
+		r := wireRequest(t, "GET", other.URL, "")
 		r.Response = new(http.Response)
 		_, err := (&holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}).RoundTrip(r)
 		refusedAs(t, err, holdfast.TransportCrossOrigin)
@@ -287,19 +287,19 @@ func TestTransportRedirects(t *testing.T) {
 }
 
 func TestTransportTrace(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	for _, kind := range []string{"DPoP", "httpsig"} {
 		t.Run(kind, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) {
 				if n == 0 {
-					challenge(w, kind+` error="invalid_signature"`, "Accept-Signature", `sig1=("x-a")`)
+					wireChallenge(w, kind+` error="invalid_signature"`, "Accept-Signature", `sig1=("x-a")`)
 				}
 			})
 			var seen []*holdfast.Attempt
 			tr := &holdfast.Transport{Source: tokenSource(kind), Signer: key, Trace: func(a *holdfast.Attempt) { seen = append(seen, a) }}
-			r := newRequest(t, "GET", s.URL+"/a", "")
+			r := wireRequest(t, "GET", s.URL+"/a", "")
 			r.Header.Set("X-A", "1")
-			do(t, tr, r)
+			sendVia(t, tr, r)
 			if s.received(t, 2); len(seen) != 2 || seen[0].Because != "" || seen[1].Because != "coverage" {
 				t.Fatalf("got %d attempts", len(seen))
 			}
@@ -323,7 +323,7 @@ func TestTransportTrace(t *testing.T) {
 
 // One Transport serves any number of goroutines and origins, while servers keep teaching it.
 func TestTransportConcurrent(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	var mu sync.Mutex
 	seen := map[string]bool{} // proof → seen; guarded by mu
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -338,7 +338,7 @@ func TestTransportConcurrent(t *testing.T) {
 		}
 		w.Header().Set("DPoP-Nonce", fmt.Sprint("n", n))
 		if n%7 == 0 {
-			challenge(w, useNonce, "Accept-Signature", fmt.Sprintf(`a=("x-%d")`, n%20))
+			wireChallenge(w, useNonce, "Accept-Signature", fmt.Sprintf(`a=("x-%d")`, n%20))
 		}
 	})
 	var urls []string
@@ -351,7 +351,7 @@ func TestTransportConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
-			r := newRequest(t, "POST", urls[i%len(urls)], "body")
+			r := wireRequest(t, "POST", urls[i%len(urls)], "body")
 			resp, err := tr.RoundTrip(r)
 			if err != nil {
 				t.Error(err)

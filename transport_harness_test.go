@@ -19,20 +19,20 @@ import (
 	"github.com/holdfast-project/holdfast/keys"
 )
 
-// sent is one request as a server received it.
-type sent struct {
+// wireSent is one request as a server received it.
+type wireSent struct {
 	scheme string
 	r      *http.Request // its body was read
 	body   string
 }
 
-func (s sent) target() string { return s.scheme + "://" + s.r.Host + s.r.RequestURI }
+func (s wireSent) target() string { return s.scheme + "://" + s.r.Host + s.r.RequestURI }
 
 // wireServer records what it is sent and answers as it is told.
 type wireServer struct {
 	*httptest.Server
 	mu   sync.Mutex
-	list []sent // guarded by mu
+	list []wireSent // guarded by mu
 }
 
 // wireAnswer answers the nth request (from 0). Without one, the answer is 200.
@@ -50,12 +50,11 @@ func newWireServer(t testing.TB, start func(http.Handler) *httptest.Server, answ
 		if r.TLS != nil {
 			scheme = "https"
 		}
-		s.mu.Lock()
-		n := len(s.list)
-		s.list = append(s.list, sent{scheme, r, string(body)})
-		s.mu.Unlock()
+		s.mu.Lock() // answers come one at a time, so that they may share variables
+		defer s.mu.Unlock()
+		s.list = append(s.list, wireSent{scheme, r, string(body)})
 		if answer != nil {
-			answer(n, w, r)
+			answer(len(s.list)-1, w, r)
 		}
 	}))
 	t.Cleanup(s.Close)
@@ -63,7 +62,7 @@ func newWireServer(t testing.TB, start func(http.Handler) *httptest.Server, answ
 }
 
 // received returns what was sent so far, which must be want requests.
-func (s *wireServer) received(t *testing.T, want int) []sent {
+func (s *wireServer) received(t *testing.T, want int) []wireSent {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +78,7 @@ func tokenSource(kind string) oauth2.TokenSource {
 	return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: wireToken, TokenType: kind})
 }
 
-func newKey(t testing.TB) *keys.Signer {
+func wireKey(t testing.TB) *keys.Signer {
 	t.Helper()
 	s, err := keys.Generate(keys.ES256)
 	if err != nil {
@@ -88,7 +87,7 @@ func newKey(t testing.TB) *keys.Signer {
 	return s
 }
 
-func newRequest(t testing.TB, method, url, body string) *http.Request {
+func wireRequest(t testing.TB, method, url, body string) *http.Request {
 	t.Helper()
 	var content io.Reader
 	if body != "" {
@@ -108,8 +107,8 @@ func oneWay(r *http.Request) *http.Request {
 	return r
 }
 
-// do sends r through tr and returns status and body of the answer.
-func do(t testing.TB, tr http.RoundTripper, r *http.Request) (int, string) {
+// sendVia sends r through tr and returns status and body of the answer.
+func sendVia(t testing.TB, tr http.RoundTripper, r *http.Request) (int, string) {
 	t.Helper()
 	resp, err := tr.RoundTrip(r)
 	if err != nil {
@@ -138,7 +137,7 @@ func refusedAs(t testing.TB, err error, want holdfast.TransportReason) {
 }
 
 // checkDPoP verifies the proof of a received request. token is "" at a token endpoint.
-func checkDPoP(t testing.TB, s sent, key *keys.Signer, token string, now func() time.Time) *dpop.Proof {
+func checkDPoP(t testing.TB, s wireSent, key *keys.Signer, token string, now func() time.Time) *dpop.Proof {
 	t.Helper()
 	v, err := dpop.NewVerifier(dpop.Config{Now: now})
 	if err != nil {
@@ -160,7 +159,7 @@ func checkDPoP(t testing.TB, s sent, key *keys.Signer, token string, now func() 
 }
 
 // checkSignature verifies the one signature of a received request, which must cover exactly these components.
-func checkSignature(t testing.TB, s sent, key *keys.Signer, tag string, components ...string) *httpsig.Input {
+func checkSignature(t testing.TB, s wireSent, key *keys.Signer, tag string, components ...string) *httpsig.Input {
 	t.Helper()
 	v, err := httpsig.NewVerifier(httpsig.Config{
 		Tag: tag, One: true, RequiredParams: []string{"created", "nonce", "tag"}, MaxAge: time.Minute,
@@ -192,8 +191,8 @@ func checkSignature(t testing.TB, s sent, key *keys.Signer, tag string, componen
 	return in
 }
 
-// challenge answers 401 with a WWW-Authenticate field and further ones, as pairs.
-func challenge(w http.ResponseWriter, value string, fields ...string) {
+// wireChallenge answers 401 with a WWW-Authenticate field and further ones, as pairs.
+func wireChallenge(w http.ResponseWriter, value string, fields ...string) {
 	w.Header().Set("WWW-Authenticate", value)
 	for i := 0; i < len(fields); i += 2 {
 		w.Header().Set(fields[i], fields[i+1])

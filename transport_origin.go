@@ -11,10 +11,12 @@ import (
 	"github.com/holdfast-project/holdfast/httpsig"
 )
 
-// What a Transport remembers of servers is bounded: servers choose it.
+// What a Transport remembers of servers is bounded: servers choose it. A signature has room for 64 components, of which
+// the Transport's own are at most 7.
 const (
 	maxOrigins     = 100
 	maxAsked       = 32             // components that one origin may ask to be covered
+	maxCover       = 24             // components of Transport.Cover
 	maxAcceptBytes = 4 << 10        // of Accept-Signature
 	maxNonceBytes  = 1 << 10        // of DPoP-Nonce; what a server sends back to itself needs no more
 	maxClockOffset = 24 * time.Hour // beyond it a clock isn't skewed, but wrong, and certificates fail as well

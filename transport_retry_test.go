@@ -37,20 +37,20 @@ func TestTransportNonce(t *testing.T) {
 		{"other scheme", false, "", `HTTPSig error="use_dpop_nonce"`, []string{"n1"}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			key := newKey(t)
+			key := wireKey(t)
 			s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) {
 				if n == 0 {
 					w.Header()["Dpop-Nonce"] = tc.nonce
-					challenge(w, tc.scheme)
+					wireChallenge(w, tc.scheme)
 					fmt.Fprint(w, "refused")
 				}
 			})
 			tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}
-			r := newRequest(t, "POST", s.URL, tc.body)
+			r := wireRequest(t, "POST", s.URL, tc.body)
 			if tc.oneWay {
 				oneWay(r)
 			}
-			status, body := do(t, tr, r)
+			status, body := sendVia(t, tr, r)
 			if !tc.retried {
 				s.received(t, 1)
 				if status != http.StatusUnauthorized || body != "refused" {
@@ -75,13 +75,13 @@ func TestTransportNonce(t *testing.T) {
 
 // A nonce is used from the next request on, and only at the origin that gave it (RFC 9449, section 8.2).
 func TestTransportNonceRemembered(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	give := func(n int, w http.ResponseWriter, _ *http.Request) { w.Header().Set("DPoP-Nonce", fmt.Sprint("n", n)) }
 	a, b := newWireServer(t, httptest.NewServer, give), newWireServer(t, httptest.NewServer, nil)
 	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}
 	for range 3 {
-		do(t, tr, newRequest(t, "GET", a.URL, ""))
-		do(t, tr, oneWay(newRequest(t, "POST", b.URL, "body")))
+		sendVia(t, tr, wireRequest(t, "GET", a.URL, ""))
+		sendVia(t, tr, oneWay(wireRequest(t, "POST", b.URL, "body")))
 	}
 	for i, want := range []string{"", "n0", "n1"} {
 		if got := checkDPoP(t, a.received(t, 3)[i], key, wireToken, nil).Nonce(); got != want {
@@ -113,19 +113,19 @@ func TestTransportCoverage(t *testing.T) {
 		{"a field that net/http adds", "httpsig", holdfast.TagHTTPSig, `"content-length"`, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			key := newKey(t)
+			key := wireKey(t)
 			accept := "sig1=(" + tc.asked + `);created;nonce;tag="` + tc.tag + `"`
 			scheme := map[string]string{"DPoP": "DPoP", "httpsig": "HTTPSig"}[tc.kind]
 			s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, r *http.Request) {
 				if n == 0 {
-					challenge(w, scheme+` error="invalid_signature", reason="coverage"`, "Accept-Signature", accept)
+					wireChallenge(w, scheme+` error="invalid_signature", reason="coverage"`, "Accept-Signature", accept)
 				}
 			})
 			tr := &holdfast.Transport{Source: tokenSource(tc.kind), Signer: key}
 			post := func() int {
-				r := newRequest(t, "POST", s.URL+"/?q=1", "body")
+				r := wireRequest(t, "POST", s.URL+"/?q=1", "body")
 				r.Header.Set("Content-Type", "text/plain")
-				status, _ := do(t, tr, r)
+				status, _ := sendVia(t, tr, r)
 				return status
 			}
 			status := post()
@@ -155,18 +155,18 @@ func TestTransportCoverage(t *testing.T) {
 
 // What an origin once wanted covered must not break streams that it takes without.
 func TestTransportCoverageOfStreams(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	long := strings.Repeat("x", 1<<20+1)
 	s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, r *http.Request) {
 		if n == 0 {
-			challenge(w, `DPoP error="invalid_signature"`, "Accept-Signature", `sig1=("@method" "content-digest");tag="holdfast-proof"`)
+			wireChallenge(w, `DPoP error="invalid_signature"`, "Accept-Signature", `sig1=("@method" "content-digest");tag="holdfast-proof"`)
 		}
 	})
 	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}
-	do(t, tr, newRequest(t, "POST", s.URL, "body"))
-	do(t, tr, oneWay(newRequest(t, "POST", s.URL, "short")))
-	do(t, tr, oneWay(newRequest(t, "POST", s.URL, long)))
-	do(t, tr, newRequest(t, "POST", s.URL, long))
+	sendVia(t, tr, wireRequest(t, "POST", s.URL, "body"))
+	sendVia(t, tr, oneWay(wireRequest(t, "POST", s.URL, "short")))
+	sendVia(t, tr, oneWay(wireRequest(t, "POST", s.URL, long)))
+	sendVia(t, tr, wireRequest(t, "POST", s.URL, long))
 	all := s.received(t, 5)
 	for i, digested := range []bool{false, true, true, false, true} {
 		d := all[i].r.Header["Content-Digest"]
@@ -189,14 +189,14 @@ func TestTransportReplayed(t *testing.T) {
 		{"httpsig", "httpsig", `HTTPSig error="invalid_dpop_proof", reason="replayed"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			key := newKey(t)
+			key := wireKey(t)
 			s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) {
 				if n != 1 {
-					challenge(w, tc.refusal)
+					wireChallenge(w, tc.refusal)
 				}
 			})
 			tr := &holdfast.Transport{Source: tokenSource(tc.kind), Signer: key}
-			if status, _ := do(t, tr, newRequest(t, "GET", s.URL, "")); status != http.StatusOK {
+			if status, _ := sendVia(t, tr, wireRequest(t, "GET", s.URL, "")); status != http.StatusOK {
 				t.Errorf("got status %d", status)
 			}
 			ids := map[string]bool{}
@@ -235,10 +235,10 @@ func TestTransportClock(t *testing.T) {
 		{"not authentic, too old", httptest.NewServer, "api.example", string(dpop.TooOld), 2 * time.Hour, true, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			key := newKey(t)
+			key := wireKey(t)
 			s := newWireServer(t, tc.start, func(n int, w http.ResponseWriter, _ *http.Request) {
 				if n == 0 {
-					challenge(w, `DPoP error="invalid_dpop_proof", reason="`+tc.reason+`"`, "Date", now.Add(tc.server).UTC().Format(http.TimeFormat))
+					wireChallenge(w, `DPoP error="invalid_dpop_proof", reason="`+tc.reason+`"`, "Date", now.Add(tc.server).UTC().Format(http.TimeFormat))
 				}
 			})
 			url := s.URL
@@ -251,7 +251,7 @@ func TestTransportClock(t *testing.T) {
 				}
 			}
 			tr := &holdfast.Transport{Base: base, Source: tokenSource("DPoP"), Signer: key, Now: func() time.Time { return now }}
-			status, _ := do(t, tr, newRequest(t, "GET", url, ""))
+			status, _ := sendVia(t, tr, wireRequest(t, "GET", url, ""))
 			if !tc.retried {
 				s.received(t, 1)
 				if status != http.StatusUnauthorized {
@@ -269,13 +269,13 @@ func TestTransportClock(t *testing.T) {
 
 // Each reason is answered once, and no request is sent more than three times.
 func TestTransportAttempts(t *testing.T) {
-	nonce := func(w http.ResponseWriter) { challenge(w, useNonce, "DPoP-Nonce", "n") }
-	replayed := func(w http.ResponseWriter) { challenge(w, `DPoP error="invalid_dpop_proof", reason="replayed"`) }
+	nonce := func(w http.ResponseWriter) { wireChallenge(w, useNonce, "DPoP-Nonce", "n") }
+	replayed := func(w http.ResponseWriter) { wireChallenge(w, `DPoP error="invalid_dpop_proof", reason="replayed"`) }
 	coverage := func(w http.ResponseWriter) {
-		challenge(w, `DPoP error="invalid_signature"`, "Accept-Signature", `a=("@method")`)
+		wireChallenge(w, `DPoP error="invalid_signature"`, "Accept-Signature", `a=("@method")`)
 	}
 	old := func(w http.ResponseWriter) {
-		challenge(w, `DPoP error="invalid_dpop_proof", reason="`+string(dpop.TooOld)+`"`)
+		wireChallenge(w, `DPoP error="invalid_dpop_proof", reason="`+string(dpop.TooOld)+`"`)
 	}
 	fine := func(http.ResponseWriter) {}
 	for _, tc := range []struct {
@@ -292,8 +292,8 @@ func TestTransportAttempts(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) { tc.answers[n](w) })
-			tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: newKey(t)}
-			do(t, tr, newRequest(t, "POST", s.URL, "body"))
+			tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: wireKey(t)}
+			sendVia(t, tr, wireRequest(t, "POST", s.URL, "body"))
 			for i, got := range s.received(t, tc.want) {
 				if got.body != "body" {
 					t.Errorf("attempt %d: got body %q", i, got.body)
@@ -305,14 +305,14 @@ func TestTransportAttempts(t *testing.T) {
 
 // Both of a server's wishes can be met by one retry.
 func TestTransportTwoWishesAtOnce(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) {
 		if n == 0 {
-			challenge(w, useNonce, "DPoP-Nonce", "n1", "Accept-Signature", `sig1=("@method" "dpop");tag="holdfast-proof"`)
+			wireChallenge(w, useNonce, "DPoP-Nonce", "n1", "Accept-Signature", `sig1=("@method" "dpop");tag="holdfast-proof"`)
 		}
 	})
 	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}
-	do(t, tr, newRequest(t, "GET", s.URL, ""))
+	sendVia(t, tr, wireRequest(t, "GET", s.URL, ""))
 	got := s.received(t, 2)[1]
 	if nonce := checkDPoP(t, got, key, wireToken, nil).Nonce(); nonce != "n1" {
 		t.Errorf("got nonce %q", nonce)
@@ -323,12 +323,12 @@ func TestTransportTwoWishesAtOnce(t *testing.T) {
 // net/http sends a request again by itself, with the same proof, when a kept connection turns out to be lost. A server
 // that saw the first one refuses the second as a replay; the Transport then signs afresh.
 func TestTransportConnectionLoss(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	seen := map[string]bool{} // proof → seen; requests come one after the other
 	s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, r *http.Request) {
 		proof := r.Header.Get("DPoP")
 		if seen[proof] {
-			challenge(w, `DPoP error="invalid_dpop_proof", reason="replayed"`)
+			wireChallenge(w, `DPoP error="invalid_dpop_proof", reason="replayed"`)
 			return
 		}
 		seen[proof] = true
@@ -338,7 +338,7 @@ func TestTransportConnectionLoss(t *testing.T) {
 	})
 	tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("DPoP"), Signer: key}
 	for range 2 {
-		if status, _ := do(t, tr, newRequest(t, "GET", s.URL, "")); status != http.StatusOK {
+		if status, _ := sendVia(t, tr, wireRequest(t, "GET", s.URL, "")); status != http.StatusOK {
 			t.Errorf("got status %d", status)
 		}
 	}
@@ -351,10 +351,10 @@ func TestTransportConnectionLoss(t *testing.T) {
 }
 
 func TestTransportErrorsOfBase(t *testing.T) {
-	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: newKey(t), Base: roundTrips(func(r *http.Request) (*http.Response, error) {
+	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: wireKey(t), Base: roundTrips(func(r *http.Request) (*http.Response, error) {
 		return nil, io.ErrUnexpectedEOF
 	})}
-	if _, err := tr.RoundTrip(newRequest(t, "GET", "https://api.example/", "")); err != io.ErrUnexpectedEOF {
+	if _, err := tr.RoundTrip(wireRequest(t, "GET", "https://api.example/", "")); err != io.ErrUnexpectedEOF {
 		t.Errorf("got %v, want Base's error unchanged", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 )
 
 func TestTransportDPoP(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	for _, tc := range []struct {
 		name, method, path, body string
 		start                    func(http.Handler) *httptest.Server
@@ -36,9 +37,9 @@ func TestTransportDPoP(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, tc.start, nil)
 			tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("dpop"), Signer: key}
-			r := newRequest(t, tc.method, s.URL+tc.path, tc.body)
+			r := wireRequest(t, tc.method, s.URL+tc.path, tc.body)
 			r.Method = tc.method
-			if status, _ := do(t, tr, r); status != http.StatusOK {
+			if status, _ := sendVia(t, tr, r); status != http.StatusOK {
 				t.Fatalf("got status %d", status)
 			}
 			got := s.received(t, 1)[0]
@@ -56,7 +57,7 @@ func TestTransportDPoP(t *testing.T) {
 }
 
 func TestTransportHTTPSig(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	const always = `"@method" "@target-uri" "authorization"`
 	for _, tc := range []struct {
 		name   string
@@ -85,6 +86,10 @@ func TestTransportHTTPSig(t *testing.T) {
 				tr.Cover = []string{"@query", "x-a", "x-absent", "user-agent", "accept-encoding", "@method", "x-a"}
 			},
 			covers: always + ` "@query" "x-a" "user-agent"`},
+		{name: "no user agent", method: "GET", header: http.Header{"User-Agent": {""}},
+			change: func(tr *holdfast.Transport) { tr.Cover = []string{"user-agent"} }, covers: always},
+		{name: "first user agent", method: "GET", header: http.Header{"User-Agent": {"me", "you"}},
+			change: func(tr *holdfast.Transport) { tr.Cover = []string{"user-agent"} }, covers: always + ` "user-agent"`},
 		{name: "host", method: "GET", change: func(tr *holdfast.Transport) { tr.Cover = []string{"host", "@authority"} },
 			covers: always + ` "host" "@authority"`},
 	} {
@@ -94,11 +99,11 @@ func TestTransportHTTPSig(t *testing.T) {
 			if tc.change != nil {
 				tc.change(tr)
 			}
-			r := newRequest(t, tc.method, s.URL+tc.path, tc.body)
+			r := wireRequest(t, tc.method, s.URL+tc.path, tc.body)
 			for name, values := range tc.header {
 				r.Header[name] = values
 			}
-			if status, _ := do(t, tr, r); status != http.StatusOK {
+			if status, _ := sendVia(t, tr, r); status != http.StatusOK {
 				t.Fatalf("got status %d", status)
 			}
 			got := s.received(t, 1)[0]
@@ -133,7 +138,7 @@ func checkDigest(t *testing.T, lines []string, body string) {
 
 // A DPoP proof can't cover fields or the body: what the caller wants covered is signed beside it.
 func TestTransportBesideDPoP(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	const always = `"@method" "@target-uri" "authorization" "dpop"`
 	for _, tc := range []struct {
 		name   string
@@ -147,10 +152,10 @@ func TestTransportBesideDPoP(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, nil)
 			tc.tr.Source, tc.tr.Signer = tokenSource("DPoP"), key
-			r := newRequest(t, "POST", s.URL+"/a?x=1", "body")
+			r := wireRequest(t, "POST", s.URL+"/a?x=1", "body")
 			r.Header.Set("X-A", "1")
 			r.Header.Set("Content-Type", "text/plain")
-			do(t, tc.tr, r)
+			sendVia(t, tc.tr, r)
 			got := s.received(t, 1)[0]
 			checkDPoP(t, got, key, wireToken, nil)
 			checkSignature(t, got, key, holdfast.TagProof, strings.Fields(tc.covers)...)
@@ -162,12 +167,12 @@ func TestTransportBesideDPoP(t *testing.T) {
 }
 
 func TestTransportHostOverride(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	s := newWireServer(t, httptest.NewServer, nil)
 	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}
-	r := newRequest(t, "GET", s.URL+"/a", "")
+	r := wireRequest(t, "GET", s.URL+"/a", "")
 	r.Host = "API.Example:80"
-	do(t, tr, r)
+	sendVia(t, tr, r)
 	got := s.received(t, 1)[0]
 	if got.r.Host != "api.example" {
 		t.Errorf("got Host %q, want %q", got.r.Host, "api.example")
@@ -180,7 +185,7 @@ type sourceFunc func() (*oauth2.Token, error)
 func (f sourceFunc) Token() (*oauth2.Token, error) { return f() }
 
 func TestTransportTokens(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	errSource := errors.New("no token today")
 	token := func(kind, value string) sourceFunc {
 		return func() (*oauth2.Token, error) { return &oauth2.Token{AccessToken: value, TokenType: kind}, nil }
@@ -203,7 +208,7 @@ func TestTransportTokens(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, nil)
 			tr := &holdfast.Transport{Source: tc.source, Signer: key}
-			resp, err := tr.RoundTrip(newRequest(t, "GET", s.URL, ""))
+			resp, err := tr.RoundTrip(wireRequest(t, "GET", s.URL, ""))
 			if tc.want != "" {
 				refusedAs(t, err, tc.want)
 				s.received(t, 0)
@@ -223,10 +228,10 @@ func TestTransportTokens(t *testing.T) {
 	}
 	t.Run("Bearer allowed", func(t *testing.T) {
 		s := newWireServer(t, httptest.NewServer, func(_ int, w http.ResponseWriter, _ *http.Request) {
-			challenge(w, `Bearer error="invalid_token"`, "Accept-Signature", `sig1=("@method")`, "DPoP-Nonce", "n")
+			wireChallenge(w, `Bearer error="invalid_token"`, "Accept-Signature", `sig1=("@method")`, "DPoP-Nonce", "n")
 		})
 		tr := &holdfast.Transport{Source: tokenSource("Bearer"), Signer: key, InsecureAllowBearer: true, DigestBody: true}
-		if status, _ := do(t, tr, newRequest(t, "POST", s.URL, "body")); status != http.StatusUnauthorized {
+		if status, _ := sendVia(t, tr, wireRequest(t, "POST", s.URL, "body")); status != http.StatusUnauthorized {
 			t.Errorf("got status %d", status)
 		}
 		h := s.received(t, 1)[0].r.Header
@@ -240,7 +245,7 @@ func TestTransportTokens(t *testing.T) {
 }
 
 func TestTransportMisconfigured(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -261,6 +266,7 @@ func TestTransportMisconfigured(t *testing.T) {
 		{"cover malformed", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"@nothing"}}},
 		{"cover of a response", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"@status"}}},
 		{"cover of framing", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"content-length"}}},
+		{"too much covered", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: slices.Repeat([]string{"@query"}, 25)}},
 		{"source and scheme", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Scheme: holdfast.SchemeDPoP}},
 		{"source and preregistered", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Preregistered: true}},
 		{"scheme Bearer", &holdfast.Transport{Signer: key, Scheme: holdfast.SchemeBearer}},
@@ -271,7 +277,7 @@ func TestTransportMisconfigured(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, nil)
 			for range 2 { // a Transport is checked once, and refuses for good
-				_, err := tc.tr.RoundTrip(newRequest(t, "GET", s.URL, ""))
+				_, err := tc.tr.RoundTrip(wireRequest(t, "GET", s.URL, ""))
 				refusedAs(t, err, holdfast.TransportMisconfigured)
 			}
 			s.received(t, 0)
@@ -280,7 +286,7 @@ func TestTransportMisconfigured(t *testing.T) {
 }
 
 func TestTransportFieldsOfTheCaller(t *testing.T) {
-	key := newKey(t)
+	key := wireKey(t)
 	for _, tc := range []struct {
 		name, field string
 		source      oauth2.TokenSource
@@ -299,7 +305,7 @@ func TestTransportFieldsOfTheCaller(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, nil)
 			tr := &holdfast.Transport{Source: tc.source, Signer: key}
-			r := newRequest(t, "POST", s.URL, "body")
+			r := wireRequest(t, "POST", s.URL, "body")
 			r.Header[tc.field] = []string{"Basic YTpi"}
 			resp, err := tr.RoundTrip(r)
 			if tc.refused {
@@ -318,4 +324,15 @@ func TestTransportFieldsOfTheCaller(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What can't be signed as it is sent isn't sent.
+func TestTransportSigningFails(t *testing.T) {
+	s := newWireServer(t, httptest.NewServer, nil)
+	tr := &holdfast.Transport{Source: tokenSource("httpsig"), Signer: wireKey(t), Cover: []string{"x-a"}}
+	r := wireRequest(t, "GET", s.URL, "")
+	r.Header.Set("X-A", "a\nb")
+	_, err := tr.RoundTrip(r)
+	refusedAs(t, err, holdfast.TransportSigningFailed)
+	s.received(t, 0)
 }
