@@ -74,7 +74,7 @@ func ParseAcceptSignature(lines []string) ([]Request, error) {
 			return nil, e
 		}
 		reqs[i] = Request{Label: in.label, Components: in.components}
-		for _, p := range in.raw {
+		for _, p := range dict[i].Params {
 			if p.Repeated || !validRequest(p.Key, p.Value) {
 				return nil, acceptError(in.label, p.Key, "a parameter with the right value, once")
 			}

@@ -78,13 +78,13 @@ func (b *baseBuilder) appendStatus(dst []byte, c *Component) ([]byte, error) {
 // appendDerived appends the value of a component that is derived from a request (RFC 9421, section 2.2).
 func (b *baseBuilder) appendDerived(dst []byte, c *Component, all []Component) ([]byte, error) {
 	if c.kind == kindMethod {
-		if !isToken(b.request.Method) {
+		if !tokenChars.hasAll(b.request.Method) {
 			return nil, componentError("2.2.1", c.id, "a method")
 		}
 		return append(dst, b.request.Method...), nil
 	}
 	if c.kind == kindRequestTarget && b.request.RequestTarget != "" {
-		if !isTargetText(b.request.RequestTarget) {
+		if !targetChars.hasAll(b.request.RequestTarget) {
 			return nil, componentError("2.2.5", c.id, "a request target")
 		}
 		return append(dst, b.request.RequestTarget...), nil
@@ -126,14 +126,4 @@ func (b *baseBuilder) appendQueryParam(dst []byte, c *Component, all []Component
 		return nil, componentError("2.2.8", c.id, "a query parameter in UTF-8")
 	}
 	return appendPercent(dst, hit.value), nil
-}
-
-// isTargetText reports whether s holds only characters that a request line can.
-func isTargetText(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f {
-			return false
-		}
-	}
-	return s != ""
 }

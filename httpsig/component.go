@@ -157,7 +157,7 @@ func compatible(k kind, f flags) bool {
 // kindOf returns the kind of a component name, or 0.
 func kindOf(name string) kind {
 	if !strings.HasPrefix(name, "@") {
-		if isFieldName(name) {
+		if fieldChars.hasAll(name) {
 			return kindField
 		}
 		return 0
@@ -185,30 +185,41 @@ func kindOf(name string) kind {
 	return 0
 }
 
-// isFieldName reports whether s is a field name in lower case (RFC 9110, section 5.1).
-func isFieldName(s string) bool {
+// charset holds which bytes belong to a class.
+type charset [256]bool
+
+func newCharset(chars string) *charset {
+	var set charset
+	for i := range len(chars) {
+		set[chars[i]] = true
+	}
+	return &set
+}
+
+const (
+	lower = "abcdefghijklmnopqrstuvwxyz"
+	upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digit = "0123456789"
+)
+
+var (
+	// tokenChars is tchar (RFC 9110, section 5.6.2), fieldChars what is left of it in names in lower case.
+	tokenChars = newCharset(lower + upper + digit + "!#$%&'*+-.^_`|~")
+	fieldChars = newCharset(lower + digit + "!#$%&'*+-.^_`|~")
+	// targetChars is what a request line can hold: visible ASCII.
+	targetChars = newCharset(lower + upper + digit + "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+	// plainChars is what field values hold without line folding: visible ASCII, space and tab.
+	plainChars = newCharset(lower + upper + digit + "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \t")
+	// unescapedChars stand for themselves in the value of a query parameter.
+	unescapedChars = newCharset(lower + upper + digit + "-_.!~*'()")
+)
+
+// hasAll reports whether s has only bytes of set, and at least one.
+func (set *charset) hasAll(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' || !isTokenChar(c) {
+		if !set[s[i]] {
 			return false
 		}
 	}
 	return s != ""
-}
-
-// isToken reports whether s is a token (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !isTokenChar(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func isTokenChar(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
-		return true
-	}
-	return c != 0 && strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0
 }

@@ -114,25 +114,15 @@ func appendPlainField(dst []byte, c *Component, lines []string) ([]byte, error) 
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
-		if line = trimOWS(line); !isASCIIText(line) {
+		if line = trimOWS(line); line != "" && !plainChars.hasAll(line) {
 			var ok bool
-			if line, ok = cleanLine(line); !ok || !isASCIIText(line) {
+			if line, ok = cleanLine(line); !ok || !plainChars.hasAll(line) {
 				return nil, componentError("2.1", c.id, "a value of printable ASCII, or ;bs")
 			}
 		}
 		dst = append(dst, line...)
 	}
 	return dst, nil
-}
-
-// isASCIIText reports whether s holds only printable ASCII and tabs.
-func isASCIIText(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // appendBytesField appends each line as a Byte Sequence (RFC 9421, section 2.1.3).

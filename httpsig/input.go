@@ -2,7 +2,6 @@ package httpsig
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/holdfast-project/holdfast/internal/sfv"
@@ -18,7 +17,6 @@ type Input struct {
 	label      string
 	components []Component
 	params     string // strict serialisation of components and parameters: the last line of the base
-	raw        sfv.Params
 	keyID      string
 	tag        string
 	nonce      string
@@ -42,6 +40,42 @@ const (
 	paramTag
 	paramPub
 )
+
+// paramOf returns the bit of a parameter, or 0 for one that this package doesn't know.
+func paramOf(name string) params {
+	switch name {
+	case "created":
+		return paramCreated
+	case "expires":
+		return paramExpires
+	case "nonce":
+		return paramNonce
+	case "alg":
+		return paramAlg
+	case "keyid":
+		return paramKeyID
+	case "tag":
+		return paramTag
+	case "pub":
+		return paramPub
+	}
+	return 0
+}
+
+// empty reports whether a String parameter is there without any text, which is as good as absent.
+func (in *Input) empty(p params) bool {
+	switch p {
+	case paramNonce:
+		return in.nonce == ""
+	case paramAlg:
+		return in.alg == ""
+	case paramKeyID:
+		return in.keyID == ""
+	case paramTag:
+		return in.tag == ""
+	}
+	return false
+}
 
 // Label returns the label, which isn't signed.
 func (in *Input) Label() string { return in.label }
@@ -76,12 +110,24 @@ func (in *Input) time(p params, unix int64) time.Time {
 
 // Param returns the strict serialisation of any signature parameter, such as `"text"` or `5`, and whether it is there.
 func (in *Input) Param(name string) (string, bool) {
-	v, ok := in.raw.Get(name)
+	list, err := sfv.ParseList(in.params) // not worth keeping: other parameters than those above are rare
+	if err != nil || len(list) == 0 {
+		return "", false
+	}
+	v, ok := list[0].Params.Get(name)
 	if !ok {
 		return "", false
 	}
 	text, err := sfv.AppendValue(nil, v)
 	return string(text), err == nil
+}
+
+func (in *Input) hasParam(name string) bool {
+	if p := paramOf(name); p != 0 {
+		return in.has&p != 0
+	}
+	_, ok := in.Param(name)
+	return ok
 }
 
 // Components returns the covered components in their order.
@@ -155,7 +201,6 @@ func (in *Input) parse(m *sfv.Member) error {
 	if err := in.parseComponents(m); err != nil {
 		return err
 	}
-	in.raw = slices.Clone(m.Params)
 	for i := range m.Params {
 		if !in.addParam(&m.Params[i]) && in.problem == nil {
 			in.problem = in.refuse(ParamRefused, "2.3", m.Params[i].Key, "the right type, and once")
@@ -207,22 +252,22 @@ func repeated(list []Component) *Component {
 // addParam notes a signature parameter (RFC 9421, section 2.3), and reports whether its type is right.
 func (in *Input) addParam(p *sfv.Param) bool {
 	want := sfv.KindString
-	var bit params
-	switch p.Key {
-	case "created":
-		bit, want, in.created = paramCreated, sfv.KindInteger, p.Value.Int64()
-	case "expires":
-		bit, want, in.expires = paramExpires, sfv.KindInteger, p.Value.Int64()
-	case "nonce":
-		bit, in.nonce = paramNonce, p.Value.Text()
-	case "alg":
-		bit, in.alg = paramAlg, p.Value.Text()
-	case "keyid":
-		bit, in.keyID = paramKeyID, p.Value.Text()
-	case "tag":
-		bit, in.tag = paramTag, p.Value.Text()
-	case "pub":
-		bit, want, in.pub = paramPub, sfv.KindBytes, p.Value
+	bit := paramOf(p.Key)
+	switch bit {
+	case paramCreated:
+		want, in.created = sfv.KindInteger, p.Value.Int64()
+	case paramExpires:
+		want, in.expires = sfv.KindInteger, p.Value.Int64()
+	case paramNonce:
+		in.nonce = p.Value.Text()
+	case paramAlg:
+		in.alg = p.Value.Text()
+	case paramKeyID:
+		in.keyID = p.Value.Text()
+	case paramTag:
+		in.tag = p.Value.Text()
+	case paramPub:
+		want, in.pub = sfv.KindBytes, p.Value
 	default:
 		return !p.Repeated
 	}

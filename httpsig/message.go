@@ -90,10 +90,8 @@ type target struct {
 // parseTarget takes a target URI apart without decoding anything. It reports false for one that isn't an absolute http
 // or https URI, or has a fragment, user information, or characters that a request line can't hold.
 func parseTarget(uri string) (t target, ok bool) {
-	for i := range len(uri) {
-		if c := uri[i]; c <= ' ' || c >= 0x7f || c == '#' {
-			return target{}, false
-		}
+	if !targetChars.hasAll(uri) || strings.IndexByte(uri, '#') >= 0 {
+		return target{}, false
 	}
 	t.uri = uri
 	scheme, rest, ok := strings.Cut(uri, "://")

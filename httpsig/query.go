@@ -50,7 +50,7 @@ func appendPercent(dst []byte, s string) []byte {
 			c = byte(unhex(s[i+1])<<4 | unhex(s[i+2]))
 			i += 2
 		}
-		if isUnescaped(c) {
+		if unescapedChars[c] {
 			dst = append(dst, c)
 		} else {
 			dst = append(dst, '%', hex[c>>4], hex[c&15])
@@ -75,14 +75,6 @@ func isUTF8(s string) bool {
 		decoded = append(decoded, c)
 	}
 	return utf8.Valid(decoded)
-}
-
-func isUnescaped(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
-	}
-	return c != 0 && strings.IndexByte("-_.!~*'()", c) >= 0
 }
 
 func unhex(c byte) int {

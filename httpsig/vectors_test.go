@@ -475,7 +475,7 @@ type parseCase struct {
 	Value      string   `json:"value"`
 	Label      string   `json:"label"`
 	Components []string `json:"components"`
-	Params     [][2]any `json:"params"`
+	Params     [][2]any `json:"params"` // a name, and a string, a number or true
 }
 
 func TestParseVectors(t *testing.T) {
@@ -505,16 +505,14 @@ func checkInnerList(t *testing.T, c *parseCase) {
 	if diff := cmp.Diff(ids(in.Components()), c.Components); diff != "" {
 		t.Errorf("components (-got +want):\n%s", diff)
 	}
-	var params [][2]any
-	for _, p := range in.raw {
-		var v any = p.Value.Text()
-		if n := p.Value.Int64(); n != 0 {
-			v = float64(n)
+	for _, p := range c.Params {
+		want, err := json.Marshal(p[1])
+		if err != nil {
+			t.Fatal(err)
 		}
-		params = append(params, [2]any{p.Key, v})
-	}
-	if diff := cmp.Diff(params, c.Params); diff != "" {
-		t.Errorf("parameters (-got +want):\n%s", diff)
+		if got, ok := in.Param(p[0].(string)); got != string(want) || !ok {
+			t.Errorf("parameter %s is %q, %v; want %s", p[0], got, ok, want)
+		}
 	}
 }
 

@@ -29,9 +29,10 @@ type Config struct {
 	RefusedParams []string
 	// Algorithms, if not empty, limits the keys' algorithms (registry names; JOSE keys by the equivalent).
 	Algorithms []Algorithm
-	// MaxAge of created, which is then required. If zero, created may be any age: give it or RequiredParams something.
+	// MaxAge of created, which is then required, in whole seconds. If zero, created may be any age: give it or
+	// RequiredParams something.
 	MaxAge time.Duration
-	// Skew for created in the future and expires in the past. If zero, 5 s; negative means none.
+	// Skew for created in the future and expires in the past, in whole seconds. If zero, 5 s; negative means none.
 	Skew time.Duration
 	// InsecureEmptyCoverage accepts signatures that cover nothing: they can be moved to any message.
 	InsecureEmptyCoverage bool
@@ -57,7 +58,7 @@ func (c *Config) check() error {
 		}
 	}
 	for _, p := range c.RequiredParams {
-		if !slices.Contains([]string{"created", "expires", "nonce", "keyid", "alg", "tag", "pub"}, p) {
+		if paramOf(p) == 0 {
 			return fmt.Errorf("httpsig: required parameter %q is unknown", p)
 		}
 		if slices.Contains(c.RefusedParams, p) {
@@ -72,15 +73,15 @@ func (c *Config) check() error {
 			return fmt.Errorf("httpsig: algorithm %q isn't registered", a)
 		}
 	}
-	if c.MaxAge < 0 {
-		return errors.New("httpsig: MaxAge is negative")
+	if c.MaxAge < 0 || c.MaxAge%time.Second != 0 || c.Skew > 0 && c.Skew%time.Second != 0 {
+		return errors.New("httpsig: MaxAge and Skew are whole seconds, as the parameters are")
 	}
 	return checkFields(c.Fields)
 }
 
 func checkFields(fields map[string]FieldType) error {
 	for name, t := range fields {
-		if !isFieldName(name) || t < Item || t > Dictionary {
+		if !fieldChars.hasAll(name) || t < Item || t > Dictionary {
 			return fmt.Errorf("httpsig: field %q isn't a lower-case name with a type", name)
 		}
 	}
@@ -135,7 +136,7 @@ func (v *Verifier) Verify(ctx context.Context, m *Message, key KeySource) ([]*Si
 	if err != nil {
 		return nil, err
 	}
-	now := v.cfg.Now().Truncate(time.Second) // created and expires are whole seconds
+	now := v.cfg.Now().Unix()
 	for _, s := range sigs {
 		if err := v.cfg.checkInput(&s.in, now); err != nil { // step 4
 			return nil, err
@@ -255,7 +256,7 @@ func (c *Config) selects(m *sfv.Member) bool {
 }
 
 // checkInput applies the rules of section 2 and the policy (RFC 9421, section 3.2, step 4, and 3.2.1).
-func (c *Config) checkInput(in *Input, now time.Time) error {
+func (c *Config) checkInput(in *Input, now int64) error {
 	if in.problem != nil {
 		return in.problem
 	}
@@ -268,33 +269,34 @@ func (c *Config) checkInput(in *Input, now time.Time) error {
 		}
 	}
 	for _, name := range c.RequiredParams {
-		if v, ok := in.raw.Get(name); !ok || v == sfv.String("") {
+		if p := paramOf(name); in.has&p == 0 || in.empty(p) {
 			return in.refuse(ParamRefused, "3.2.1", name, "present")
 		}
 	}
 	for _, name := range c.RefusedParams {
-		if _, ok := in.raw.Get(name); ok {
+		if in.hasParam(name) {
 			return in.refuse(ParamRefused, "3.2.1", name, "absent")
 		}
 	}
 	return c.checkTime(in, now)
 }
 
-// checkTime checks created and expires (RFC 9421, sections 2.3 and 3.2.1).
-func (c *Config) checkTime(in *Input, now time.Time) error {
-	created, expires := in.Created(), in.Expires()
+// checkTime checks created and expires (RFC 9421, sections 2.3 and 3.2.1). All are seconds of at most 15 digits.
+func (c *Config) checkTime(in *Input, now int64) error {
+	hasCreated := in.has&paramCreated != 0
+	skew, maxAge := int64(c.skew()/time.Second), int64(c.MaxAge/time.Second)
 	switch {
-	case c.MaxAge > 0 && in.has&paramCreated == 0:
+	case maxAge > 0 && !hasCreated:
 		return in.refuse(ParamRefused, "3.2.1", "created", "present")
-	case in.has&paramCreated != 0 && created.After(now.Add(c.skew())):
+	case hasCreated && in.created > now+skew:
 		return in.refuse(InFuture, "3.2.1", "created", "a time that has come")
-	case c.MaxAge > 0 && created.Before(now.Add(-c.MaxAge)):
+	case maxAge > 0 && in.created < now-maxAge:
 		return in.refuse(TooOld, "3.2.1", "created", "an age of at most "+c.MaxAge.String())
 	case in.has&paramExpires == 0:
 		return nil
-	case in.has&paramCreated != 0 && in.expires < in.created:
+	case hasCreated && in.expires < in.created:
 		return in.refuse(Expired, "2.3", "expires", "a time after created")
-	case expires.Before(now.Add(-c.skew())):
+	case in.expires < now-skew:
 		return in.refuse(Expired, "2.3", "expires", "a time to come")
 	}
 	return nil
