@@ -30,11 +30,13 @@ Exit codes: 0 all went well, 1 something was refused or failed, 2 the command li
 
 // cli is the command line. A command is a struct with its flags and a Run method.
 type cli struct {
-	Issuer  issuerCommand  `cmd:"" help:"Run the authorization server."`
-	Gateway gatewayCommand `cmd:"" help:"Run the reverse proxy that lets only verified requests through."`
-	Request requestCommand `cmd:"" help:"Make an HTTP request with proof of possession, like curl."`
-	Verify  verifyCommand  `cmd:"" help:"Explain a captured request: every check, and what differs."`
-	Key     keyCommand     `cmd:"" help:"Make and show keys."`
+	Demo        demoCommand        `cmd:"" help:"Play the theft of a token on loopback, attack by attack."`
+	Issuer      issuerCommand      `cmd:"" help:"Run the authorization server."`
+	Gateway     gatewayCommand     `cmd:"" help:"Run the reverse proxy that lets only verified requests through."`
+	Request     requestCommand     `cmd:"" help:"Make an HTTP request with proof of possession, like curl."`
+	Verify      verifyCommand      `cmd:"" help:"Explain a captured request: every check, and what differs."`
+	Key         keyCommand         `cmd:"" help:"Make and show keys."`
+	Conformance conformanceCommand `cmd:"" help:"Run vector files through the verifiers."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }

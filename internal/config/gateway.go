@@ -45,14 +45,13 @@ type Gateway struct {
 
 // TokenIssuer is one issuer whose tokens are accepted.
 type TokenIssuer struct {
-	URL           string        `yaml:"url" required:"true" help:"The issuer identifier, as in iss. Its metadata (RFC 8414) names its keys."`
-	JWKSURL       string        `yaml:"jwks_url" help:"Where its keys are, for issuers without metadata."`
-	JWKSFile      string        `yaml:"jwks_file" help:"A JWK Set with its keys, instead of fetching them."`
-	Introspection Introspection `yaml:"introspection"`
-	CAFile        string        `yaml:"ca_file" help:"Certificates, PEM, that the issuer's server must chain to. If empty, the system's."`
-	Skew          time.Duration `yaml:"skew" default:"5s" help:"Granted to exp, nbf and iat; 0s means none."`
-	// The name says who gets in.
-	InsecureAnyType bool `yaml:"insecure_any_type" default:"false" help:"Accept tokens whose typ isn't at+jwt: ID tokens for the same audience then pass as access tokens."`
+	URL             string        `yaml:"url" required:"true" help:"The issuer identifier, as in iss. Its metadata (RFC 8414) names its keys."`
+	JWKSURL         string        `yaml:"jwks_url" help:"Where its keys are, for issuers without metadata."`
+	JWKSFile        string        `yaml:"jwks_file" help:"A JWK Set with its keys, instead of fetching them."`
+	Introspection   Introspection `yaml:"introspection"`
+	CAFile          string        `yaml:"ca_file" help:"Certificates, PEM, that the issuer's server must chain to. If empty, the system's."`
+	Skew            time.Duration `yaml:"skew" default:"5s" help:"Granted to exp, nbf and iat; 0s means none."`
+	InsecureAnyType bool          `yaml:"insecure_any_type" default:"false" help:"Accept tokens whose typ isn't at+jwt: ID tokens for the same audience then pass as access tokens."`
 }
 
 // Introspection asks the issuer about each token, for opaque ones.

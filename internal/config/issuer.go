@@ -49,8 +49,9 @@ type TLS struct {
 
 // Replay bounds the memory of proofs that were seen.
 type Replay struct {
-	Capacity int `yaml:"capacity" default:"1000000" help:"How many live proofs are remembered; when full, requests are refused."`
-	Share    int `yaml:"share" default:"100000" help:"How many of them one key may take."`
+	Capacity            int  `yaml:"capacity" default:"1000000" help:"How many live proofs are remembered; when full, requests are refused."`
+	Share               int  `yaml:"share" default:"100000" help:"How many of them one key may take."`
+	InsecureAcceptOlder bool `yaml:"insecure_accept_older" default:"false" help:"Accept proofs made before this process started: whoever recorded one before a restart can use it once more."`
 }
 
 // IssuerConfig turns the section into the issuer's configuration. It opens the key files, and makes none.
@@ -86,7 +87,9 @@ func (b *builder) signer(path, name string) *keys.Signer {
 }
 
 func (b *builder) guard(path string, r Replay) replay.Guard {
-	guard, err := replay.NewMemory(replay.MemoryConfig{Capacity: r.Capacity, Share: min(r.Share, r.Capacity)})
+	guard, err := replay.NewMemory(replay.MemoryConfig{
+		Capacity: r.Capacity, Share: min(r.Share, r.Capacity), InsecureAcceptOlder: r.InsecureAcceptOlder,
+	})
 	if err != nil {
 		b.fail(path, "%w", err)
 		return nil

@@ -82,7 +82,12 @@ func (e *explainer) verifyDPoP(fields []string, claims proofClaims) []Check {
 	if e.cred.is("DPoP") || e.cred.is("Bearer") {
 		req.Token = e.cred.token
 	}
-	if b := e.cred.binding; b != nil {
+	own := ownThumbprint(fields)
+	// Without a thumbprint the verifier refuses every token; where the token tells none, that check is left out below.
+	if req.Token != "" {
+		req.Thumbprint = own
+	}
+	if b := e.cred.binding; b != nil && b.Binding == accesstoken.BoundJKT {
 		req.Thumbprint = b.Thumbprint
 	}
 	l := ladder{steps: dpopSteps, describe: describeDPoP, verify: func() error {
@@ -106,9 +111,9 @@ func (e *explainer) verifyDPoP(fields []string, claims proofClaims) []Check {
 		case dpop.TooOld, dpop.InFuture:
 			now = time.Unix(int64(claims.Issued), 0)
 		case dpop.TokenMismatch:
-			req.Token = ""
+			req.Token = "" // the thumbprint is compared all the same
 		case dpop.KeyMismatch:
-			req.Thumbprint = keys.Thumbprint{}
+			req.Thumbprint = own
 		default:
 			return false
 		}
@@ -118,6 +123,25 @@ func (e *explainer) verifyDPoP(fields []string, claims proofClaims) []Check {
 	checks := l.climb()
 	e.qualify(checks, tokenGiven, claims)
 	return checks
+}
+
+// ownThumbprint is the thumbprint of the key in a proof, or zero.
+func ownThumbprint(fields []string) keys.Thumbprint {
+	if len(fields) != 1 {
+		return keys.Thumbprint{}
+	}
+	header, _, _ := decodeJWT(fields[0])
+	var h struct {
+		JWK json.RawMessage `json:"jwk"`
+	}
+	if json.Unmarshal(header, &h) != nil {
+		return keys.Thumbprint{}
+	}
+	key, err := keys.ParsePublic(h.JWK)
+	if err != nil {
+		return keys.Thumbprint{}
+	}
+	return key.Thumbprint()
 }
 
 // qualify says of the steps that had nothing to compare with that they weren't checked.

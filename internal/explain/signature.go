@@ -15,8 +15,8 @@ import (
 
 var signatureSteps = []step{
 	{"Signature-Input and Signature are well formed", "RFC 9421, section 4", []string{string(httpsig.Malformed), string(httpsig.Missing)}},
-	{"parameters", "RFC 9421, section 2.3", []string{string(httpsig.ParamRefused)}},
 	{"coverage", "RFC 9421, section 3.2.1", []string{string(httpsig.CoverageMissing)}},
+	{"parameters", "RFC 9421, section 3.2.1", []string{string(httpsig.ParamRefused)}},
 	{"created and expires", "RFC 9421, section 3.2.1", []string{string(httpsig.TooOld), string(httpsig.InFuture), string(httpsig.Expired)}},
 	{"key is known", "RFC 9421, section 3.2, step 5", []string{string(httpsig.UnknownKey)}},
 	{"algorithm is the key's", "RFC 9421, section 3.2, step 6", []string{string(httpsig.AlgRefused)}},
@@ -48,6 +48,12 @@ func (e *explainer) signatures(ctx context.Context) (groups []Group, covered boo
 		s := &signature{explainer: e, message: m, input: in, policy: e.policy(in)}
 		groups = append(groups, s.explain(ctx))
 		covered = covered || s.holds && in.Covers(digest)
+	}
+	if e.cred.is("HTTPSig") && !slices.ContainsFunc(inputs, func(in *httpsig.Input) bool { return in.Tag() == holdfast.TagHTTPSig }) {
+		groups = append(groups, Group{Title: "HTTPSig", Checks: []Check{{
+			Name: "has the scheme's signature", Section: "draft-richer-oauth-httpsig-03", Outcome: Fail, Reason: string(httpsig.Missing),
+			Part: "tag", Expected: holdfast.TagHTTPSig, Got: "no signature with this tag",
+		}}})
 	}
 	return groups, covered
 }
@@ -201,39 +207,47 @@ type variant struct {
 // otherMessages are the message with one thing seen as the signer may have seen it.
 func (s *signature) otherMessages() []variant {
 	var out []variant
-	change := func(what string, f func(m *httpsig.Message)) {
-		m := *s.message
-		f(&m)
-		if m.TargetURI != s.message.TargetURI || m.Method != s.message.Method {
-			out = append(out, variant{&m, fmt.Sprintf(what, m.Method, m.TargetURI)})
+	uri := s.message.TargetURI
+	for _, other := range s.otherURLs(uri) {
+		if other != uri {
+			m := *s.message
+			m.TargetURI = other
+			out = append(out, variant{&m, "the external URL were " + other})
 		}
 	}
-	uri := s.message.TargetURI
-	const urlIs = "the external URL were %[2]s"
-	scheme, rest, _ := strings.Cut(uri, "://")
-	other := map[string]string{"https": "http", "http": "https"}[scheme]
-	if other != "" {
-		change(urlIs, func(m *httpsig.Message) { m.TargetURI = other + "://" + rest })
+	for _, method := range []string{strings.ToUpper(s.message.Method), strings.ToLower(s.message.Method)} {
+		if method != s.message.Method {
+			m := *s.message
+			m.Method = method
+			out = append(out, variant{&m, "the method were " + method})
+		}
 	}
-	if host := s.req.host; host != "" {
-		change(urlIs, func(m *httpsig.Message) { m.TargetURI = "https://" + host + s.req.target })
-		change(urlIs, func(m *httpsig.Message) { m.TargetURI = "http://" + host + s.req.target })
-	}
-	if path, query, ok := strings.Cut(uri, "?"); ok {
-		change(urlIs, func(m *httpsig.Message) { m.TargetURI = path })
-		change(urlIs, func(m *httpsig.Message) { m.TargetURI = strings.TrimSuffix(path, "/") + "?" + query })
-	} else {
-		change(urlIs, func(m *httpsig.Message) { m.TargetURI = strings.TrimSuffix(uri, "/") })
-		change(urlIs, func(m *httpsig.Message) { m.TargetURI = uri + "/" })
-	}
-	change("the method were %[1]s", func(m *httpsig.Message) { m.Method = strings.ToLower(m.Method) })
-	change("the method were %[1]s", func(m *httpsig.Message) { m.Method = strings.ToUpper(m.Method) })
 	return out
+}
+
+// otherURLs are what the client may have called the same resource: before an edge that ends TLS or changes the host, or
+// with another idea of slashes and queries.
+func (s *signature) otherURLs(uri string) []string {
+	scheme, rest, _ := strings.Cut(uri, "://")
+	urls := []string{map[string]string{"https": "http", "http": "https"}[scheme] + "://" + rest}
+	if host := s.req.host; host != "" {
+		urls = append(urls, "https://"+host+s.req.target, "http://"+host+s.req.target)
+	}
+	path, query, ok := strings.Cut(uri, "?")
+	if ok {
+		urls = append(urls, path)
+		query = "?" + query
+	}
+	return append(urls, strings.TrimSuffix(path, "/")+query, path+"/"+query)
 }
 
 func describeSignature(err error) Check {
 	if e, ok := errors.AsType[*httpsig.Error](err); ok {
-		return Check{Reason: string(e.Reason), Section: e.Section, Part: e.Part, Expected: e.Expected, Got: e.Got}
+		c := Check{Reason: string(e.Reason), Section: "RFC 9421, section " + e.Section, Part: e.Part, Expected: e.Expected, Got: e.Got}
+		if e.Err != nil {
+			c.Why = e.Err.Error()
+		}
+		return c
 	}
 	return Check{Name: "signature", Outcome: Fail, Reason: string(httpsig.Malformed), Why: err.Error()}
 }

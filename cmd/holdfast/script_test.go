@@ -1,0 +1,250 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"holdfast": main})
+}
+
+// TestScripts runs testdata/*.txt. Beside testscript's own commands there are
+//
+//	front NAME...     sets $NAME to host:port of a relay, so that a server's URL is known before the server listens
+//	ready NAME FIFO   waits until a server has written its address to the FIFO, and points $NAME's relay at it
+//	upstream NAME     sets $NAME to the URL of an API that says what reached it
+//	fifo FILE...      makes FIFOs, for --ready-file
+//	servers [K=V...]  starts issuer, gateway and upstream with testdata/servers/holdfast.yaml and the variables, in
+//	                  which UPSTREAM stands for the upstream's URL; sets $ISSUER, $GATEWAY and $UPSTREAM
+//	stop              ends them; what they logged is then in issuer.log and gateway.log
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[relaysKey{}] = map[string]*relay{}
+			env.Values[processesKey{}] = &processes{}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"front": cmdFront, "ready": cmdReady, "upstream": cmdUpstream, "fifo": cmdFifo,
+			"servers": cmdServers, "stop": cmdStop,
+		},
+	})
+}
+
+type relaysKey struct{}
+
+func cmdFifo(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		ts.Check(syscall.Mkfifo(ts.MkAbs(name), 0o600))
+	}
+}
+
+func cmdFront(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		r, err := newRelay()
+		ts.Check(err)
+		ts.Defer(r.close)
+		ts.Value(relaysKey{}).(map[string]*relay)[name] = r
+		ts.Setenv(name, r.listener.Addr().String())
+	}
+}
+
+func cmdReady(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: ready NAME FIFO")
+	}
+	// Read and write, so that opening doesn't wait; the deadline then bounds the wait for a server that failed.
+	f, err := os.OpenFile(ts.MkAbs(args[1]), os.O_RDWR, 0)
+	ts.Check(err)
+	defer f.Close()
+	ts.Check(f.SetReadDeadline(time.Now().Add(time.Minute)))
+	var addr string
+	_, err = fmt.Fscanln(f, &addr)
+	ts.Check(err)
+	ts.Value(relaysKey{}).(map[string]*relay)[args[0]].to(addr)
+}
+
+func cmdUpstream(ts *testscript.TestScript, _ bool, args []string) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the gateway cut it off
+		}
+		if strings.HasPrefix(r.URL.Path, "/status/") {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
+		for _, name := range []string{"Authorization", "Dpop", "Signature", "X-Holdfast-Client", "X-Holdfast-Scheme", "Content-Type"} {
+			if v := r.Header.Get(name); v != "" {
+				fmt.Fprintf(w, "%s: %s\n", name, v)
+			}
+		}
+		fmt.Fprintf(w, "body: %s\n", body)
+	}))
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
+}
+
+type processesKey struct{}
+
+// processes are the servers that a script has started.
+type processes struct {
+	stop []func() error
+}
+
+func (p *processes) end() error {
+	var err error
+	for _, stop := range p.stop {
+		err = errors.Join(err, stop())
+	}
+	p.stop = nil
+	return err
+}
+
+func cmdServers(ts *testscript.TestScript, _ bool, args []string) {
+	cmdFront(ts, false, []string{"ISSUER", "GATEWAY"})
+	cmdUpstream(ts, false, []string{"UPSTREAM"})
+	cmdFifo(ts, false, []string{"issuer.ready", "gateway.ready"})
+	for _, a := range [][]string{{"new", "issuer.jwk"}, {"new", "client.jwk"}, {"secret", "nonce.secret"}, {"secret", "client.secret"}} {
+		ts.Check(ts.Exec("holdfast", "key", a[0], a[1]))
+	}
+	ts.Check(ts.Exec("holdfast", "key", "show", "--jwks", "client.jwk"))
+	ts.Check(os.WriteFile(ts.MkAbs("client.jwks"), []byte(ts.ReadFile("stdout")), 0o600))
+	env := []string{
+		"HOLDFAST_ISSUER_URL=http://" + ts.Getenv("ISSUER"),
+		"HOLDFAST_GATEWAY_EXTERNAL_ORIGIN=http://" + ts.Getenv("GATEWAY"),
+		"HOLDFAST_GATEWAY_ISSUERS=[{url: 'http://" + ts.Getenv("ISSUER") + "'}]",
+		"HOLDFAST_GATEWAY_ROUTES=[{path: /, upstream: UPSTREAM}]",
+	}
+	env = append(env, args...)
+	for i, v := range env {
+		env[i] = strings.ReplaceAll(v, "UPSTREAM", ts.Getenv("UPSTREAM"))
+	}
+	p := ts.Value(processesKey{}).(*processes)
+	ts.Defer(func() { _ = p.end() }) // a script that cares says stop
+	for _, name := range []string{"issuer", "gateway"} {
+		start(ts, p, name, env)
+		cmdReady(ts, false, []string{strings.ToUpper(name), name + ".ready"})
+	}
+}
+
+// start runs a server. The repository's test binary is in PATH under the command's name.
+func start(ts *testscript.TestScript, p *processes, name string, env []string) {
+	binary := ""
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if f := filepath.Join(dir, "holdfast"); binary == "" {
+			if _, err := os.Stat(f); err == nil {
+				binary = f
+			}
+		}
+	}
+	config, err := filepath.Abs("testdata/servers/holdfast.yaml")
+	ts.Check(err)
+	log, err := os.Create(ts.MkAbs(name + ".log"))
+	ts.Check(err)
+	cmd := exec.Command(binary, name, "-c", config, "--ready-file", name+".ready")
+	cmd.Dir, cmd.Env, cmd.Stderr = ts.MkAbs("."), env, log
+	ts.Check(cmd.Start())
+	p.stop = append(p.stop, func() error {
+		return errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait(), log.Close())
+	})
+}
+
+func cmdStop(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Value(processesKey{}).(*processes).end())
+}
+
+// relay passes TCP connections on to a server that may come later.
+type relay struct {
+	listener net.Listener
+	known    chan struct{} // closed when addr is set
+	addr     string
+	once     sync.Once
+	wg       sync.WaitGroup
+
+	mu    sync.Mutex
+	conns []net.Conn // guarded by mu; nil after close
+	done  bool       // guarded by mu
+}
+
+func newRelay() (*relay, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &relay{listener: l, known: make(chan struct{})}
+	r.wg.Go(r.accept)
+	return r, nil
+}
+
+func (r *relay) to(addr string) {
+	r.once.Do(func() { r.addr = addr; close(r.known) })
+}
+
+func (r *relay) accept() {
+	for {
+		c, err := r.listener.Accept()
+		if err != nil {
+			return
+		}
+		if !r.keep(c) {
+			return
+		}
+		r.wg.Go(func() { r.pass(c) })
+	}
+}
+
+// keep remembers a connection for close, or closes it if that has been.
+func (r *relay) keep(c net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done {
+		c.Close()
+		return false
+	}
+	r.conns = append(r.conns, c)
+	return true
+}
+
+func (r *relay) pass(c net.Conn) {
+	defer c.Close()
+	<-r.known
+	s, err := net.Dial("tcp", r.addr)
+	if err != nil || !r.keep(s) {
+		return
+	}
+	defer s.Close()
+	ended := make(chan error, 2)
+	go func() { _, err := io.Copy(s, c); ended <- errors.Join(err, s.(*net.TCPConn).CloseWrite()) }()
+	go func() { _, err := io.Copy(c, s); ended <- errors.Join(err, c.(*net.TCPConn).CloseWrite()) }()
+	<-ended
+	<-ended
+}
+
+func (r *relay) close() {
+	r.to("")
+	r.listener.Close()
+	r.mu.Lock()
+	r.done = true
+	for _, c := range r.conns {
+		c.Close()
+	}
+	r.mu.Unlock()
+	r.wg.Wait()
+}
