@@ -271,7 +271,10 @@ func (c *check) target() *Error {
 	}
 	part, want, got, err := htu.Diff(c.request.TargetURI, c.claims.target)
 	if err != nil {
-		return refuse(TargetMismatch, 9, "htu: "+err.Error())
+		if _, bad := htu.Parse(c.request.TargetURI); bad != nil {
+			return refuse(TargetMismatch, 9, "request target") // the caller's mistake, not the sender's
+		}
+		return refuse(TargetMismatch, 9, err.Error())
 	}
 	if part != "" {
 		return refuse(TargetMismatch, 9, "htu "+part).differ(want, got)
