@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -45,6 +46,9 @@ type SignerConfig struct {
 	// Now gives the time. If nil, time.Now.
 	Now func() time.Time
 }
+
+// Format writes [redacted], whatever the verb: Secret is one.
+func (SignerConfig) Format(w fmt.State, _ rune) { io.WriteString(w, "[redacted]") }
 
 // NoNonce is a SignerConfig.Nonce that leaves the parameter out.
 func NoNonce() string { return "" }
