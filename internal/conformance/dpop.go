@@ -20,7 +20,7 @@ import (
 	"github.com/holdfast-project/holdfast/replay"
 )
 
-// proofPolicy is the policy of an RFC 9449 case.
+// proofPolicy is the policy of a case with an endpoint.
 type proofPolicy struct {
 	Algorithms []keys.Algorithm                      `json:"algs"`
 	MaxAge     int64                                 `json:"max_age"`         // seconds
@@ -32,6 +32,8 @@ type proofPolicy struct {
 	SeenIDs    []string                              `json:"seen_jti"`
 	Thumbprint string                                `json:"expected_jkt"`
 	Required   *bool                                 `json:"dpop_required"` // at the token endpoint; absent: true
+	Cover      []string                              `json:"cover"`         // components that a signature must cover
+	CoverBody  bool                                  `json:"cover_body"`    // a body's digest must be covered
 }
 
 // runDPoP sends the request of a case through the front door, or for a token request through the proof's verifier, as
@@ -96,7 +98,7 @@ func (p *proofPolicy) resourceRequest(c *Case, r *http.Request) (keys.Thumbprint
 		Tokens:         tokenTable(p.Tokens),
 		Replay:         seenGuard(p.SeenIDs),
 		External:       holdfast.External{Origin: r.URL.Scheme + "://" + r.URL.Host},
-		Policy:         holdfast.Policy{Bearer: p.bearer()},
+		Policy:         holdfast.Policy{Bearer: p.bearer(), Cover: p.Cover, CoverBody: p.CoverBody, Body: holdfast.BodyBuffered},
 		Nonces:         p.nonces(),
 		DPoPAlgorithms: p.Algorithms,
 		MaxProofBytes:  p.MaxBytes,

@@ -28,6 +28,7 @@ type Case struct {
 	Response *message          `json:"response"`
 	Keys     []json.RawMessage `json:"keys"`
 	Key      json.RawMessage   `json:"key"`   // instead of keys, where there is one
+	Alg      string            `json:"alg"`   // the registered algorithm that key is bound to
 	Label    string            `json:"label"` // instead of policy.label
 	Now      *int64            `json:"now"`   // Unix seconds; absent: the real time
 	Policy   json.RawMessage   `json:"policy"`

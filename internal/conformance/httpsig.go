@@ -208,6 +208,9 @@ func newKeyring(c *Case, fallback string) (*keyring, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.Alg != "" {
+			k.algorithm, k.jose = httpsig.Algorithm(c.Alg), false
+		}
 		ring.keys[""] = k
 	}
 	return ring, nil
