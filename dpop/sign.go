@@ -32,7 +32,7 @@ type Params struct {
 
 // Sign makes a proof: a compact JWS with the public key in its header (RFC 9449, section 4.2).
 func Sign(signer *keys.Signer, p Params) (string, error) {
-	if signer == nil {
+	if signer.Public() == nil {
 		return "", errors.New("dpop: no signer")
 	}
 	payload, err := p.claims()

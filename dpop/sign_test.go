@@ -109,6 +109,7 @@ func TestSignRefuses(t *testing.T) {
 		params Params
 	}{
 		{"no signer", nil, Params{Method: "GET", TargetURI: target}},
+		{"zero signer", &keys.Signer{}, Params{Method: "GET", TargetURI: target}},
 		{"no method", signer, Params{TargetURI: target}},
 		{"no target", signer, Params{Method: "GET"}},
 		{"relative target", signer, Params{Method: "GET", TargetURI: "/api/items"}},

@@ -141,8 +141,13 @@ func (p *Public) KeyID() string { return p.kid }
 // Algorithm returns the `alg` that the key is bound to, or "" if its JWK named none.
 func (p *Public) Algorithm() Algorithm { return p.alg }
 
-// Thumbprint returns the RFC 7638 SHA-256 thumbprint.
-func (p *Public) Thumbprint() Thumbprint { return p.thumbprint }
+// Thumbprint returns the RFC 7638 SHA-256 thumbprint. A nil key has the zero one, which belongs to no key.
+func (p *Public) Thumbprint() Thumbprint {
+	if p == nil {
+		return Thumbprint{}
+	}
+	return p.thumbprint
+}
 
 // MarshalJSON returns the JWK: the required members, and kid, alg and use if set.
 func (p *Public) MarshalJSON() ([]byte, error) {

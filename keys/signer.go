@@ -81,11 +81,21 @@ func generate(f form) (crypto.Signer, error) {
 	}
 }
 
-// Public returns the public half.
-func (s *Signer) Public() *Public { return s.public }
+// Public returns the public half, or nil for a nil Signer.
+func (s *Signer) Public() *Public {
+	if s == nil {
+		return nil
+	}
+	return s.public
+}
 
-// Algorithm returns the algorithm that Sign uses.
-func (s *Signer) Algorithm() Algorithm { return s.public.alg }
+// Algorithm returns the algorithm that Sign uses, or "" for a nil or zero Signer.
+func (s *Signer) Algorithm() Algorithm {
+	if s == nil || s.public == nil {
+		return ""
+	}
+	return s.public.alg
+}
 
 // Sign returns a signature over message in the JOSE form.
 func (s *Signer) Sign(message []byte) ([]byte, error) {

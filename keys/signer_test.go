@@ -189,9 +189,16 @@ func TestNewSignerRefuses(t *testing.T) {
 	if _, err := Generate("none"); err == nil {
 		t.Error("Generate made a key for none")
 	}
-	var none *Signer
-	if _, err := none.Sign(nil); err == nil {
-		t.Error("a nil signer signed")
+	for _, none := range []*Signer{nil, {}} {
+		if _, err := none.Sign(nil); err == nil {
+			t.Error("a signer without a key signed")
+		}
+		if _, err := none.MarshalPrivateJWK(); err == nil {
+			t.Error("a signer without a key was written")
+		}
+		if none.Algorithm() != "" || none.Public() != nil || none.Public().Thumbprint() != (Thumbprint{}) {
+			t.Error("a signer without a key has one")
+		}
 	}
 }
 

@@ -298,3 +298,24 @@ func TestVerifyRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestAllocs(t *testing.T) {
+	signer, err := Generate(ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := []byte("message")
+	signature, err := signer.Sign(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := signer.Public()
+	got := testing.AllocsPerRun(100, func() {
+		if err := key.Verify(ES256, message, signature); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 11 { // 10 are VerifyASN1's own
+		t.Errorf("Verify: got %v allocations, want 11", got)
+	}
+}

@@ -21,7 +21,7 @@ func DecodedLen(n int) int { return encoding.DecodedLen(n) }
 // Append decodes s and appends the octets to dst.
 func Append(dst []byte, s string) ([]byte, error) {
 	// encoding/base64 skips line feeds and carriage returns.
-	if strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
 		return dst, ErrSyntax
 	}
 	n := len(dst)

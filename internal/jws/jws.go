@@ -128,7 +128,7 @@ func parseHeader(text string) (Header, error) {
 // Sign makes a compact JWS. Of h, Alg is overwritten by the signer's algorithm, and empty members are left out. JWK must
 // be JSON.
 func Sign(signer *keys.Signer, h Header, payload []byte) (string, error) {
-	if signer == nil {
+	if signer.Public() == nil {
 		return "", &Error{Reason: NoSigner}
 	}
 	h.Alg = signer.Algorithm()

@@ -55,8 +55,11 @@ func TestSign(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Sign(nil, Header{}, nil); err == nil {
-		t.Error("signed without a signer")
+	for _, signer := range []*keys.Signer{nil, {}} {
+		_, err := Sign(signer, Header{}, []byte("x"))
+		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != NoSigner {
+			t.Errorf("without a signer: got %v, want %s", err, NoSigner)
+		}
 	}
 }
 
