@@ -57,10 +57,10 @@ func (c *verifyCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if report.Count(explain.Fail) > 0 || report.Count(explain.NotChecked) > 0 && !c.AllowUnchecked {
-		return errReported
+	if report.Result == explain.Holds || report.Result == explain.Undecided && c.AllowUnchecked {
+		return nil
 	}
-	return nil
+	return errReported
 }
 
 // input reads the files that the flags name.

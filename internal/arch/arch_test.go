@@ -21,7 +21,7 @@ const module = "github.com/holdfast-project/holdfast"
 
 // Groups of packages, by path below the module. Each may import what its rule names and nothing else of this module.
 var (
-	foundation = []string{"internal/strictjson", "internal/sfv", "internal/htu"}
+	foundation = []string{"internal/base64url", "internal/strictjson", "internal/sfv", "internal/htu"}
 	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay"}
 	below      = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
 	adapters   = []string{".", "issuer", "gateway", "internal/telemetry"}
@@ -37,6 +37,7 @@ type rule struct {
 // rules maps a package to its rule. A package that isn't here has no place in the picture, and fails.
 var rules = func() map[string]rule {
 	m := map[string]rule{
+		"internal/base64url":  {},
 		"internal/strictjson": {},
 		"internal/sfv":        {},
 		"internal/htu":        {},

@@ -1,8 +1,10 @@
 package explain
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/holdfast-project/holdfast/contentdigest"
 )
@@ -46,7 +48,10 @@ func digestCheck(lines []string, body []byte) Check {
 	if de, ok := errors.AsType[*contentdigest.Error](err); ok {
 		c.Reason, c.Why = string(de.Reason), de.Detail
 		if de.Reason == contentdigest.Mismatch {
-			c.Expected, c.Got = contentdigest.Sum(de.Algorithm, body), de.Detail
+			c.Expected, c.Got = contentdigest.Sum(de.Algorithm, body), strings.Join(lines, ", ")
+			if trimmed := bytes.TrimRight(body, "\r\n"); len(trimmed) < len(body) && digests.Verify(trimmed) == nil {
+				c.Why = "it would be right without the line end after the body, which the capture may have added"
+			}
 		}
 	}
 	return c

@@ -84,7 +84,18 @@ type Report struct {
 	Method string  `json:"method"`
 	URL    string  `json:"url"` // the external URL that proofs were checked against
 	Groups []Group `json:"groups"`
+	Result Result  `json:"result"`
 }
+
+// Result sums a report up.
+type Result string
+
+// The results.
+const (
+	Holds       Result = "holds" // as far as one request can tell
+	DoesNotHold Result = "does-not-hold"
+	Undecided   Result = "undecided" // nothing failed, but something wasn't checked
+)
 
 // Count returns how many checks have the outcome.
 func (r *Report) Count(o Outcome) int {
@@ -125,6 +136,14 @@ func Explain(ctx context.Context, raw []byte, in Input) (*Report, error) {
 	signatures, covered := e.signatures(ctx)
 	add(signatures...)
 	add(e.body(covered), e.whole(len(signatures)))
+	switch {
+	case report.Count(Fail) > 0:
+		report.Result = DoesNotHold
+	case report.Count(NotChecked) > 0:
+		report.Result = Undecided
+	default:
+		report.Result = Holds
+	}
 	return report, nil
 }
 

@@ -402,6 +402,24 @@ func TestGuess(t *testing.T) {
 	}
 }
 
+// A line end that an editor added is told from a changed body.
+func TestLineEndAfterBody(t *testing.T) {
+	p := newParty(t)
+	for _, tc := range []struct{ name, after, want string }{
+		{"line end", "\n", "it would be right without the line end after the body, which the capture may have added"},
+		{"other text", "!", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := explain(t, p.beside(t)+tc.after, p.input())
+			for _, c := range r.Groups[slices.IndexFunc(r.Groups, func(g Group) bool { return g.Title == "body" })].Checks {
+				if c.Outcome != Fail || c.Why != tc.want {
+					t.Errorf("got %+v, want a failure because %q", c, tc.want)
+				}
+			}
+		})
+	}
+}
+
 // What came with the request can't steer a terminal.
 func TestTextIsPlain(t *testing.T) {
 	r := explain(t, "GET / HTTP/1.1\nHost: a\nAuthorization: \x9b31m\u009b x\n\n", Input{})

@@ -64,10 +64,10 @@ func visible(s string) string {
 
 func (r *Report) result() string {
 	fails, open := r.Count(Fail), r.Count(NotChecked)
-	switch {
-	case fails > 0:
+	switch r.Result {
+	case DoesNotHold:
 		return fmt.Sprintf("does not hold: %d of the checks failed, %d not made", fails, open)
-	case open > 0:
+	case Undecided:
 		return fmt.Sprintf("undecided: nothing failed, but %d checks could not be made", open)
 	}
 	return "holds, as far as one request can tell"
