@@ -37,7 +37,8 @@ import (
 //
 // What is signed is what net/http will send: non-ASCII hosts must be in their xn-- form, and fields that net/http adds
 // or rewrites by itself are covered only where the caller set them (User-Agent, Accept-Encoding) or never
-// (Content-Length). Fields that a further RoundTripper below adds are not covered.
+// (Content-Length). Header keys must be canonical, as Header.Set makes them. Fields that a further RoundTripper below
+// adds are not covered.
 //
 // It is safe for concurrent use. Its fields must not change, and it must not be copied, after first use.
 type Transport struct {

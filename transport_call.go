@@ -50,6 +50,8 @@ func (t *Transport) check() error {
 		return misconfigured("Scheme is neither DPoP nor HTTPSig", nil)
 	case t.Preregistered:
 		return misconfigured("Preregistered is for HTTPSig", nil)
+	case t.DigestBody || len(t.Cover) > 0:
+		return misconfigured("a DPoP token request covers neither fields nor the body: leave Cover and DigestBody unset", nil)
 	}
 	return nil
 }

@@ -166,18 +166,41 @@ func TestTransportBesideDPoP(t *testing.T) {
 	}
 }
 
+// HTTP/2 has no Host field and writes header fields in its own way; what is signed is the same.
+func newHTTP2Server(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	return s
+}
+
 func TestTransportHostOverride(t *testing.T) {
 	key := wireKey(t)
-	s := newWireServer(t, httptest.NewServer, nil)
-	tr := &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key}
-	r := wireRequest(t, "GET", s.URL+"/a", "")
-	r.Host = "API.Example:80"
-	sendVia(t, tr, r)
-	got := s.received(t, 1)[0]
-	if got.r.Host != "api.example" {
-		t.Errorf("got Host %q, want %q", got.r.Host, "api.example")
+	for _, tc := range []struct {
+		name  string
+		start func(http.Handler) *httptest.Server
+		proto int
+		host  string
+	}{
+		{"HTTP/1.1", httptest.NewServer, 1, "API.Example:80"},
+		{"HTTP/2", newHTTP2Server, 2, "API.Example:443"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, tc.start, nil)
+			tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("DPoP"), Signer: key, Cover: []string{"host", "x-a", "cookie"}}
+			r := wireRequest(t, "GET", s.URL+"/a%2Fb?x=1", "")
+			r.Host = tc.host
+			r.Header["X-A"] = []string{" 1 ", "2"}
+			r.Header.Set("Cookie", "a=b; c=d")
+			sendVia(t, tr, r)
+			got := s.received(t, 1)[0]
+			if got.r.Host != "api.example" || got.r.ProtoMajor != tc.proto {
+				t.Errorf("got Host %q over %s", got.r.Host, got.r.Proto)
+			}
+			checkDPoP(t, got, key, wireToken, nil)
+			checkSignature(t, got, key, holdfast.TagProof, `"@method"`, `"@target-uri"`, `"authorization"`, `"dpop"`, `"host"`, `"x-a"`, `"cookie"`)
+		})
 	}
-	checkDPoP(t, got, key, wireToken, nil)
 }
 
 type sourceFunc func() (*oauth2.Token, error)
@@ -271,6 +294,8 @@ func TestTransportMisconfigured(t *testing.T) {
 		{"source and preregistered", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Preregistered: true}},
 		{"scheme Bearer", &holdfast.Transport{Signer: key, Scheme: holdfast.SchemeBearer}},
 		{"DPoP preregistered", &holdfast.Transport{Signer: key, Preregistered: true}},
+		{"DPoP token request with cover", &holdfast.Transport{Signer: key, Cover: []string{"@query"}}},
+		{"DPoP token request with digest", &holdfast.Transport{Signer: key, DigestBody: true}},
 		{"preregistered without key id", &holdfast.Transport{Signer: nameless, Scheme: holdfast.SchemeHTTPSig, Preregistered: true}},
 		{"key without a raw form", &holdfast.Transport{Signer: rawless, Scheme: holdfast.SchemeHTTPSig}},
 	} {
