@@ -305,13 +305,10 @@ func hostileMessages() map[string]*Message {
 	fields := func(m *Message) {
 		m.Header.Set("X-Long", "a="+repeat(big, func(i int) string { return "1, k" + strconv.Itoa(i%1000) + "=" })+"1")
 	}
-	members := strings.TrimSpace(repeat(1, func(int) string {
-		var list strings.Builder
-		for i := range 64 {
-			list.WriteString(`"x-long";key="k` + strconv.Itoa(i) + `" `)
-		}
-		return list.String()
-	}))
+	var members strings.Builder
+	for i := range maxComponents {
+		members.WriteString(` "x-long";key="k` + strconv.Itoa(i) + `"`)
+	}
 	return map[string]*Message{
 		"long input":           signed(`("x"`+repeat(big, params)+`)`, nil),
 		"many parameters":      signed(`("x")`+repeat(15<<10, params)[:15<<10], nil),
@@ -322,7 +319,7 @@ func hostileMessages() map[string]*Message {
 		"escapes":              signed(`("x";key="`+repeat(15<<10, func(int) string { return `\\` })+`")`, nil),
 		"open strings":         signed(`("`+repeat(15<<10, func(int) string { return `" "` }), nil),
 		"long signature":       signed(`("@method")`, func(m *Message) { m.Header.Set(signatureField, "sig1=:"+strings.Repeat("A", big)+":") }),
-		"many members covered": signed(`(`+members+`)`, fields),
+		"many members covered": signed(`(`+members.String()+`)`, fields),
 		"long field":           signed(`("x-long" "x-long";bs)`, func(m *Message) { m.Header.Set("X-Long", strings.Repeat("a ", big/2)) }),
 		"long structured field": signed(`("x-long";key="a")`, func(m *Message) {
 			m.Header.Set("X-Long", "a=("+repeat(big/2, func(int) string { return ` 1` + repeat(700, params) })+")")

@@ -48,5 +48,6 @@ const (
 	maxLabels      = 16        // the signatures of a client and of more proxies than any chain has
 	maxComponents  = 64        // in one signature
 	maxParams      = 32        // of one signature
+	maxOnComponent = 6         // parameters of one component: there are six
 	maxFieldText   = 128 << 10 // read from the message for the bases of one Verify, twice what a server accepts as headers
 )

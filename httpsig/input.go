@@ -198,6 +198,11 @@ func (in *Input) parse(m *sfv.Member) error {
 	case len(m.Params) > maxParams:
 		return in.refuse(Malformed, "4.1", "", "at most 32 parameters")
 	}
+	for i := range m.Items {
+		if len(m.Items[i].Params) > maxOnComponent {
+			return in.refuse(Malformed, "4.1", "", "at most 6 parameters on a component")
+		}
+	}
 	if err := in.parseComponents(m); err != nil {
 		return err
 	}

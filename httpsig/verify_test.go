@@ -53,6 +53,13 @@ func TestVerifyRefuses(t *testing.T) {
 		{"32 parameters", func(a *attempt) { a.input += manyParams(28) }, ""},
 		{"33 parameters", func(a *attempt) { a.input += manyParams(29) }, Malformed},
 
+		{"7 parameters on a component", func(a *attempt) {
+			a.input = strings.Replace(a.input, `"authorization"`, `"authorization";a;b;c;d;e;f;g`, 1)
+		}, Malformed},
+		{"6 unknown parameters on a component", func(a *attempt) {
+			a.input = strings.Replace(a.input, `"authorization"`, `"authorization";a;b;c;d;e;f`, 1)
+		}, ComponentInvalid},
+
 		// Section 3.2, step 1: what the policy selects.
 		{"another tag", func(a *attempt) { a.cfg.Tag = "other" }, Missing},
 		{"tag in other letters", func(a *attempt) { a.cfg.Tag = "App" }, Missing},

@@ -1,6 +1,9 @@
 package sfv
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // ParseItem parses the lines of an Item field (RFC 9651, section 4.2.3).
 func ParseItem(lines ...string) (Item, error) {
@@ -82,16 +85,8 @@ type parser struct {
 	i      int
 	items  []Item
 	params []Param
-	// Key to place, for a dictionary or parameters of at least smallIndex entries.
-	memberAt, paramAt map[string]int
-	// paramStart is where in params those in paramAt begin.
-	paramStart int
-	// odd counts what was read in another than the canonical form.
-	odd int
+	odd    int // counts what was read in another than the canonical form
 }
-
-// smallIndex is the number of keys up to which searching them one by one is cheaper than a map.
-const smallIndex = 16
 
 func newParser(lines []string) (parser, error) {
 	n := max(len(lines)-1, 0) * len(", ")
@@ -170,10 +165,7 @@ func (p *parser) list() (List, error) {
 		if len(list) == MaxMembers {
 			return nil, p.fail("too many members")
 		}
-		if list == nil {
-			list = make(List, 0, p.guess(","))
-		}
-		list = append(list, Member{})
+		list = append(room(list, p, ","), Member{})
 		if err := p.member(&list[len(list)-1]); err != nil {
 			return nil, err
 		}
@@ -186,28 +178,19 @@ func (p *parser) list() (List, error) {
 
 // dictionary reads a Dictionary into dict, which is empty.
 func (p *parser) dictionary(dict Dictionary) (Dictionary, error) {
-	for n := 0; !p.done(); n++ {
-		if n == MaxMembers {
+	for !p.done() {
+		if len(dict) == MaxMembers {
 			return nil, p.fail("too many members")
 		}
-		if cap(dict) == 0 {
-			dict = make(Dictionary, 0, p.guess(","))
-		}
-		dict = append(dict, Member{})
-		m := &dict[len(dict)-1]
-		if err := p.dictionaryMember(m); err != nil {
+		dict = append(room(dict, p, ","), Member{})
+		if err := p.dictionaryMember(&dict[len(dict)-1]); err != nil {
 			return nil, err
-		}
-		if i := p.findMember(dict[:len(dict)-1], m.Key); i >= 0 {
-			m.Repeated = true
-			dict[i] = *m
-			dict = dict[:len(dict)-1]
 		}
 		if err := p.separator(); err != nil {
 			return nil, err
 		}
 	}
-	return dict, nil
+	return lastMembers(dict), nil
 }
 
 // dictionaryMember reads a key with its value into m, which is zero.
@@ -223,32 +206,13 @@ func (p *parser) dictionaryMember(m *Member) (err error) {
 	return err
 }
 
-// findMember returns the place of key in dict, or -1. In a long dictionary it notes key for the next place.
-func (p *parser) findMember(dict Dictionary, key string) int {
-	if len(dict) < smallIndex {
-		for i := range dict {
-			if dict[i].Key == key {
-				return i
-			}
-		}
-		return -1
+// room returns s with room for another element. It doubles, as append soon doesn't, and begins with enough for what sep
+// separates in honest fields.
+func room[S ~[]E, E any](s S, p *parser, sep string) S {
+	if len(s) < cap(s) {
+		return s
 	}
-	if p.memberAt == nil {
-		p.memberAt = make(map[string]int, 4*smallIndex)
-		for i := range dict {
-			p.memberAt[dict[i].Key] = i
-		}
-	}
-	if i, ok := p.memberAt[key]; ok {
-		return i
-	}
-	p.memberAt[key] = len(dict)
-	return -1
-}
-
-// guess returns a capacity for what sep separates: enough for honest fields, and no more than 16 for others.
-func (p *parser) guess(sep string) int {
-	return min(strings.Count(p.s[p.i:], sep)+1, 16)
+	return slices.Grow(s, max(len(s), min(strings.Count(p.s[p.i:], sep)+1, 16)))
 }
 
 // separator reads the comma between members (RFC 9651, section 4.2.1, steps 2.2 to 2.6), or the end.
@@ -298,13 +262,10 @@ func (p *parser) innerItems() ([]Item, error) {
 		if spaces != min(len(p.items)-start, 1) {
 			p.odd++
 		}
-		if len(p.items)-start == MaxInner {
-			return nil, p.fail("too many items in an inner list")
+		if len(p.items)-start == MaxInner || len(p.items) == MaxTotal {
+			return nil, p.fail("too many items in inner lists")
 		}
-		if cap(p.items) == 0 {
-			p.items = make([]Item, 0, p.guess(" "))
-		}
-		p.items = append(p.items, Item{})
+		p.items = append(room(p.items, p, " "), Item{})
 		if err := p.item(&p.items[len(p.items)-1]); err != nil {
 			return nil, err
 		}
@@ -329,7 +290,7 @@ func (p *parser) item(it *Item) (err error) {
 func (p *parser) parameters() (Params, error) {
 	start := len(p.params)
 	for n := 0; p.accept(';'); n++ {
-		if n == MaxInner {
+		if n == MaxInner || len(p.params) == MaxTotal {
 			return nil, p.fail("too many parameters")
 		}
 		if p.skipSpaces() != 0 {
@@ -348,52 +309,15 @@ func (p *parser) parameters() (Params, error) {
 				p.odd++
 			}
 		}
-		p.addParam(start, key, v)
+		p.params = append(room(p.params, p, ";"), Param{Key: key, Value: v})
 	}
 	if len(p.params) == start {
 		return nil, nil
 	}
-	return p.params[start:len(p.params):len(p.params)], nil
-}
-
-// addParam adds a parameter to those from start on, or overwrites the one with its key.
-func (p *parser) addParam(start int, key string, v Value) {
-	own := p.params[start:]
-	if i := p.findParam(start, own, key); i >= 0 {
-		own[i] = Param{key, v, true}
+	own := lastParams(p.params[start:])
+	if len(own) < len(p.params)-start {
 		p.odd++
-		return
 	}
-	if cap(p.params) == 0 {
-		p.params = make([]Param, 0, p.guess(";"))
-	}
-	p.params = append(p.params, Param{Key: key, Value: v})
-}
-
-// findParam returns the place of key in own, the parameters from start on, or -1. In a long list it notes key for the
-// next place.
-func (p *parser) findParam(start int, own []Param, key string) int {
-	if len(own) < smallIndex {
-		for i := range own {
-			if own[i].Key == key {
-				return i
-			}
-		}
-		return -1
-	}
-	if p.paramAt == nil {
-		p.paramAt = make(map[string]int, 4*smallIndex)
-	}
-	if p.paramStart != start || len(p.paramAt) == 0 {
-		clear(p.paramAt)
-		p.paramStart = start
-		for i := range own {
-			p.paramAt[own[i].Key] = i
-		}
-	}
-	if i, ok := p.paramAt[key]; ok {
-		return i
-	}
-	p.paramAt[key] = len(own)
-	return -1
+	p.params = p.params[:start+len(own)]
+	return own[:len(own):len(own)], nil
 }

@@ -26,6 +26,9 @@ const (
 	MaxMembers = 1024
 	// MaxInner is the number of items in an Inner List, and of parameters on one item.
 	MaxInner = 256
+	// MaxTotal is the number of items in all Inner Lists, and of parameters on all items. The RFC sets no least number
+	// here. Without one, 64 KiB of text became 2 MiB of values.
+	MaxTotal = 4096
 )
 
 // Kind is the type of a bare item.

@@ -85,6 +85,8 @@ func TestLimits(t *testing.T) {
 		"items of an inner list":  {"list", "(" + strings.Repeat("1 ", MaxInner) + ")"},
 		"parameters":              {"item", "1" + manyKeys(MaxInner, ";", "")},
 		"repeated parameters":     {"item", "1" + strings.Repeat(";a", MaxInner)},
+		"items of all lists":      {"list", strings.Repeat("("+strings.Repeat("1 ", MaxInner)+"),", MaxTotal/MaxInner) + "1"},
+		"parameters of all items": {"list", strings.Repeat("1"+manyKeys(MaxInner, ";", "")+",", MaxTotal/MaxInner) + "1"},
 		"length":                  {"item", "1" + strings.Repeat(" ", MaxLength-1)},
 	}
 	beyond := map[string]string{
@@ -94,6 +96,8 @@ func TestLimits(t *testing.T) {
 		"items of an inner list":  "(" + strings.Repeat("1 ", MaxInner+1) + ")",
 		"parameters":              accepted["parameters"].field + ";z",
 		"repeated parameters":     accepted["repeated parameters"].field + ";a",
+		"items of all lists":      accepted["items of all lists"].field + ",(1)",
+		"parameters of all items": accepted["parameters of all items"].field + ";a",
 		"length":                  accepted["length"].field + " ",
 	}
 	for name, ok := range accepted {
@@ -409,5 +413,5 @@ func BenchmarkParse(b *testing.B) {
 // hostileParams is a list of items with as many short parameters as the limits allow.
 func hostileParams() string {
 	item := "1" + manyKeys(MaxInner, ";", "") + ","
-	return strings.Repeat(item, MaxLength/len(item)) + "1"
+	return strings.Repeat(item, MaxTotal/MaxInner) + "1"
 }
