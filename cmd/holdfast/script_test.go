@@ -1,10 +1,16 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +39,9 @@ func TestMain(m *testing.M) {
 //	upstream NAME     sets $NAME to the URL of an API that says what reached it
 //	fifo FILE...      makes FIFOs, for --ready-file
 //	servers [K=V...]  starts issuer, gateway and upstream with testdata/servers/holdfast.yaml and the variables, in
-//	                  which UPSTREAM stands for the upstream's URL; sets $ISSUER, $GATEWAY and $UPSTREAM
+//	                  which UPSTREAM stands for the upstream's URL, ISSUERHOST and GATEWAYHOST for the servers' host
+//	                  and port; sets $ISSUER, $GATEWAY and $UPSTREAM
+//	certificate NAME  writes NAME.crt and NAME.key for 127.0.0.1
 //	stop              ends them; what they logged is then in issuer.log and gateway.log
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -45,7 +53,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"front": cmdFront, "ready": cmdReady, "upstream": cmdUpstream, "fifo": cmdFifo,
-			"servers": cmdServers, "stop": cmdStop,
+			"servers": cmdServers, "stop": cmdStop, "certificate": cmdCertificate,
 		},
 	})
 }
@@ -137,7 +145,7 @@ func cmdServers(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	env = append(env, args...)
 	for i, v := range env {
-		env[i] = strings.ReplaceAll(v, "UPSTREAM", ts.Getenv("UPSTREAM"))
+		env[i] = strings.NewReplacer("UPSTREAM", ts.Getenv("UPSTREAM"), "ISSUERHOST", ts.Getenv("ISSUER"), "GATEWAYHOST", ts.Getenv("GATEWAY")).Replace(v)
 	}
 	p := ts.Value(processesKey{}).(*processes)
 	ts.Defer(func() { _ = p.end() }) // a script that cares says stop
@@ -171,6 +179,22 @@ func start(ts *testscript.TestScript, p *processes, name string, env []string) {
 
 func cmdStop(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(ts.Value(processesKey{}).(*processes).end())
+}
+
+func cmdCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	name := ts.MkAbs(args[0])
+	ts.Check(os.WriteFile(name+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
+	ts.Check(os.WriteFile(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
 }
 
 // relay passes TCP connections on to a server that may come later.

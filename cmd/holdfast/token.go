@@ -130,6 +130,9 @@ func discover(ctx context.Context, base http.RoundTripper, issuer string) (strin
 	if meta.TokenEndpoint == "" {
 		return "", errors.New("the issuer's metadata names no token_endpoint")
 	}
+	if u.Scheme == "https" && !strings.HasPrefix(meta.TokenEndpoint, "https://") {
+		return "", errors.New("the issuer's metadata names a token_endpoint without TLS")
+	}
 	return meta.TokenEndpoint, nil
 }
 

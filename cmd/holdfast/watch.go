@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/internal/explain"
 )
 
 // watcher shows what a Transport does. What it prints can't be replayed: credentials, proofs and signatures are named by
@@ -129,7 +130,7 @@ func replace(s string, hide []hidden) string {
 	for _, h := range hide {
 		s = strings.ReplaceAll(s, h.text, h.instead)
 	}
-	return s
+	return explain.Visible(s)
 }
 
 func indentJSON(b []byte) string {

@@ -115,6 +115,8 @@ func TestIssuerConfigRefuses(t *testing.T) {
 		{"no key file", "key_file: issuer.jwk", "key_file: absent.jwk", "holdfast.yaml:3: issuer.key_file: no key there; make one with: holdfast key new absent.jwk"},
 		{"no nonce secret", "  nonce_secret_file: nonce.secret\n", "", "issuer.nonce_secret_file: required (or in the environment: HOLDFAST_ISSUER_NONCE_SECRET)"},
 		{"nonce secret not there", "nonce.secret", "absent", "holdfast.yaml:4: issuer.nonce_secret_file: open absent: no such file or directory"},
+		{"certificate without key", "  key_file: issuer.jwk\n", "  key_file: issuer.jwk\n  tls: {cert_file: x.pem}\n", "issuer.tls.key_file: required with cert_file"},
+		{"key without certificate", "  key_file: issuer.jwk\n", "  key_file: issuer.jwk\n  tls: {key_file: x.pem}\n", "issuer.tls.cert_file: required with key_file"},
 		{"client without id", "    - id: app\n      auth", "    - auth", "issuer.clients[0].id: required"},
 		{"client without method", "      auth: private_key_jwt\n", "", "issuer.clients[1].auth: required"},
 		{"no secret", "      secret_file: client.secret\n", "", "holdfast.yaml:6: issuer.clients[0]: client_secret_basic needs secret_file or secret_sha256"},

@@ -82,7 +82,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"number for text", "id: app", "id: 7", "holdfast.yaml:9: issuer.clients[0].id: want text, got a number"},
 		{"text for a boolean", "require_nonce: true", "require_nonce: 'true'", "holdfast.yaml:5: issuer.require_nonce: want true or false, got text"},
 		{"number for a duration", "90s", "90", "holdfast.yaml:4: issuer.token_lifetime: want a duration such as 90s, got a number"},
-		{"negative duration", "90s", "-90s", "holdfast.yaml:4: issuer.token_lifetime: want a duration such as 90s: not a positive duration"},
+		{"negative duration", "90s", "-90s", "holdfast.yaml:4: issuer.token_lifetime: want a duration such as 90s: not a duration that is positive"},
+		{"no duration", "90s", "0s", "holdfast.yaml:4: issuer.token_lifetime: must be more than 0"},
+		{"negative number", "capacity: 50", "capacity: -50", "holdfast.yaml:7: issuer.replay.capacity: want a whole number: not in decimal digits, or negative"},
+		{"zero", "capacity: 50", "capacity: 0", "holdfast.yaml:7: issuer.replay.capacity: must be more than 0"},
 		{"text for a list", "scope: [orders:read]", "scope: orders:read", "holdfast.yaml:11: issuer.clients[0].scope: want a list, got text"},
 		{"list for a mapping", "  replay:\n    capacity: 50", "  replay: [50]", "holdfast.yaml:6: issuer.replay: want a mapping, got a list"},
 		{"mapping for text", "url: https://issuer.example", "url: {a: b}", "holdfast.yaml:3: issuer.url: want text, got a mapping"},
@@ -167,7 +170,8 @@ func TestEnvironmentRefuses(t *testing.T) {
 		name, variable, value, want string
 	}{
 		{"boolean", "HOLDFAST_ISSUER_REQUIRE_NONCE", "perhaps", "HOLDFAST_ISSUER_REQUIRE_NONCE: issuer.require_nonce: want true or false: not true or false"},
-		{"number", "HOLDFAST_GATEWAY_LIMITS_HEADER_BYTES", "64K", "HOLDFAST_GATEWAY_LIMITS_HEADER_BYTES: gateway.limits.header_bytes: want a whole number: not a whole number in decimal digits"},
+		{"number", "HOLDFAST_GATEWAY_LIMITS_HEADER_BYTES", "64K", "HOLDFAST_GATEWAY_LIMITS_HEADER_BYTES: gateway.limits.header_bytes: want a whole number: not in decimal digits, or negative"},
+		{"zero", "HOLDFAST_ADMIN_GRACE", "0s", "HOLDFAST_ADMIN_GRACE: admin.grace: must be more than 0"},
 		{"none of a few", "HOLDFAST_LOG_LEVEL", "loud", `HOLDFAST_LOG_LEVEL: log.level: want one of debug, info, warn, error, got "loud"`},
 		{"list", "HOLDFAST_GATEWAY_HOSTS", "api.example", "HOLDFAST_GATEWAY_HOSTS:1: gateway.hosts: want a list, got text"},
 		{"unknown key in a list", "HOLDFAST_GATEWAY_ROUTES", "[{pat: /}]", "HOLDFAST_GATEWAY_ROUTES:1: gateway.routes[0].pat: unknown key; the keys here are host, path, methods, upstream, strip_prefix, schemes, scope, cover, cover_body, body, body_limit, bearer, replay, insecure_public"},

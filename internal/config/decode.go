@@ -98,7 +98,7 @@ func (d *decoder) mapping(path string, n *yaml.Node, v reflect.Value) {
 			before := len(d.errs)
 			d.value(keyPath, val, v.FieldByIndex(f.Index))
 			if len(d.errs) == before {
-				d.enum(keyPath, val, f, v.FieldByIndex(f.Index))
+				d.bounds(keyPath, val, f, v.FieldByIndex(f.Index))
 			}
 		}
 		seen[key.Value] = true
@@ -157,8 +157,12 @@ func (d *decoder) scalar(path string, n *yaml.Node, v reflect.Value) {
 	}
 }
 
-// enum checks a field of few values, or a list of such.
-func (d *decoder) enum(path string, n *yaml.Node, f field, v reflect.Value) {
+// bounds checks a field of few values, or a list of such, and that a number isn't zero where the packages that use it
+// would take that for their default.
+func (d *decoder) bounds(path string, n *yaml.Node, f field, v reflect.Value) {
+	if v.CanInt() && v.IsZero() && !f.zero {
+		d.fail(path, n, "must be more than 0")
+	}
 	if f.enum == nil {
 		return
 	}
@@ -232,7 +236,7 @@ func setText(v reflect.Value, s string) error {
 	case v.Type() == reflect.TypeFor[time.Duration]():
 		dur, err := time.ParseDuration(s)
 		if err != nil || dur < 0 {
-			return errors.New("not a positive duration")
+			return errors.New("not a duration that is positive")
 		}
 		v.SetInt(int64(dur))
 	case v.Kind() == reflect.Bool:
@@ -243,8 +247,8 @@ func setText(v reflect.Value, s string) error {
 		v.SetBool(b)
 	case v.CanInt():
 		i, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return errors.New("not a whole number in decimal digits")
+		if err != nil || i < 0 {
+			return errors.New("not in decimal digits, or negative")
 		}
 		v.SetInt(i)
 	case v.Kind() == reflect.String:

@@ -45,7 +45,7 @@ func (d *decoder) variable(path string, f field, text string, v reflect.Value) {
 		if err := setText(v, text); err != nil {
 			env.fail(path, &yaml.Node{}, "want %s: %v", typeName(v.Type()), err)
 		} else {
-			env.enum(path, &yaml.Node{}, f, v)
+			env.bounds(path, &yaml.Node{}, f, v)
 		}
 	} else if n, err := parse(strings.NewReader(text)); err != nil {
 		env.fail(path, &yaml.Node{}, "%v", err)
@@ -53,7 +53,7 @@ func (d *decoder) variable(path string, f field, text string, v reflect.Value) {
 		v.SetZero()
 	} else {
 		if env.value(path, n, v); len(env.errs) == 0 {
-			env.enum(path, n, f, v)
+			env.bounds(path, n, f, v)
 		}
 	}
 	d.errs = append(d.errs, env.errs...)

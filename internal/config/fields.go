@@ -14,9 +14,10 @@ type field struct {
 	dflt     string
 	enum     []string
 	required bool
+	zero     bool // 0 means none, not a default
 }
 
-// fieldsOf lists the fields of a section: tags yaml (the key), help, default, enum and required.
+// fieldsOf lists the fields of a section: tags yaml (the key), help, default, enum, required and zero.
 func fieldsOf(t reflect.Type) []field {
 	var out []field
 	for sf := range t.Fields() {
@@ -25,7 +26,7 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		f := field{StructField: sf, key: key, help: sf.Tag.Get("help"), dflt: sf.Tag.Get("default")}
-		f.required = sf.Tag.Get("required") == "true"
+		f.required, f.zero = sf.Tag.Get("required") == "true", sf.Tag.Get("zero") == "true"
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, ",")
 		}

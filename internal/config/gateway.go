@@ -30,7 +30,7 @@ type Gateway struct {
 	Issuers        []TokenIssuer `yaml:"issuers" required:"true" help:"Whose tokens are accepted."`
 	TokenCache     TokenCache    `yaml:"token_cache"`
 	Freshness      time.Duration `yaml:"freshness" default:"60s" help:"How old a proof may be."`
-	Skew           time.Duration `yaml:"skew" default:"5s" help:"How far a proof may lie in the future; 0s means none."`
+	Skew           time.Duration `yaml:"skew" default:"5s" zero:"true" help:"How far a proof may lie in the future; 0s means none."`
 	NonceSecret    Secret        `yaml:"nonce_secret" help:"If set, DPoP proofs need a nonce of this gateway: 32 random bytes or more, the same on every node."`
 	DPoPAlgorithms []string      `yaml:"dpop_algorithms" help:"Algorithms of DPoP proofs. If empty, ECDSA and Ed25519; RSA only if named."`
 	Realm          string        `yaml:"realm" help:"Named in challenges, if set."`
@@ -50,7 +50,7 @@ type TokenIssuer struct {
 	JWKSFile        string        `yaml:"jwks_file" help:"A JWK Set with its keys, instead of fetching them."`
 	Introspection   Introspection `yaml:"introspection"`
 	CAFile          string        `yaml:"ca_file" help:"Certificates, PEM, that the issuer's server must chain to. If empty, the system's."`
-	Skew            time.Duration `yaml:"skew" default:"5s" help:"Granted to exp, nbf and iat; 0s means none."`
+	Skew            time.Duration `yaml:"skew" default:"5s" zero:"true" help:"Granted to exp, nbf and iat; 0s means none."`
 	InsecureAnyType bool          `yaml:"insecure_any_type" default:"false" help:"Accept tokens whose typ isn't at+jwt: ID tokens for the same audience then pass as access tokens."`
 }
 
@@ -64,7 +64,7 @@ type Introspection struct {
 // TokenCache bounds the memory of verified tokens.
 type TokenCache struct {
 	Entries int           `yaml:"entries" default:"10000" help:"How many verified tokens are remembered."`
-	MaxAge  time.Duration `yaml:"max_age" default:"1m" help:"How long one is, at most until it expires: a revoked token is accepted for as long."`
+	MaxAge  time.Duration `yaml:"max_age" default:"1m" zero:"true" help:"How long one is, at most until it expires: a revoked token is accepted for as long. 0s means not at all."`
 }
 
 // Route is one route.
@@ -114,6 +114,7 @@ type Service struct {
 // every issuer's keys are there.
 func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Config, ready func(context.Context) error, err error) {
 	b, s := &builder{file: f}, f.Gateway
+	b.tls("gateway.tls", s.TLS)
 	if err := b.required("gateway", s); err != nil {
 		return gateway.Config{}, nil, err
 	}

@@ -57,6 +57,7 @@ type Replay struct {
 // IssuerConfig turns the section into the issuer's configuration. It opens the key files, and makes none.
 func (f *File) IssuerConfig() (issuer.Config, error) {
 	b, s := &builder{file: f}, f.Issuer
+	b.tls("issuer.tls", s.TLS)
 	if err := b.required("issuer", s); err != nil {
 		return issuer.Config{}, err
 	}
@@ -72,6 +73,14 @@ func (f *File) IssuerConfig() (issuer.Config, error) {
 		cfg.Clients = append(cfg.Clients, b.client(fmt.Sprintf("issuer.clients[%d]", i), c))
 	}
 	return cfg, b.err()
+}
+
+func (b *builder) tls(path string, t TLS) {
+	if t.CertFile != "" && t.KeyFile == "" {
+		b.fail(path+".key_file", "required with cert_file")
+	} else if t.CertFile == "" && t.KeyFile != "" {
+		b.fail(path+".cert_file", "required with key_file")
+	}
 }
 
 // signer opens a key file. A missing one is said to be missing: a key that appeared by itself would be another one

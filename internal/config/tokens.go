@@ -41,8 +41,11 @@ func (b *builder) tokens(ctx context.Context, path string, s Gateway) tokens {
 			waits = append(waits, wait)
 		}
 	}
-	cache := accesstoken.NewCache(all, accesstoken.CacheConfig{Entries: s.TokenCache.Entries, MaxAge: s.TokenCache.MaxAge})
-	return tokens{verifier: cache, ready: func(ctx context.Context) error {
+	var verifier accesstoken.Verifier = all
+	if s.TokenCache.MaxAge > 0 {
+		verifier = accesstoken.NewCache(all, accesstoken.CacheConfig{Entries: s.TokenCache.Entries, MaxAge: s.TokenCache.MaxAge})
+	}
+	return tokens{verifier: verifier, ready: func(ctx context.Context) error {
 		for _, wait := range waits {
 			if err := wait(ctx); err != nil {
 				return err

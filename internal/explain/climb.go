@@ -31,7 +31,8 @@ func (l *ladder) climb() []Check {
 		c := l.describe(err)
 		i := slices.IndexFunc(l.steps, func(s step) bool { return slices.Contains(s.reasons, c.Reason) })
 		if i < 0 {
-			return append(l.outcomes(failed, 0), c) // a reason of no step: nothing is known about them
+			c.Name, c.Outcome = "verification", Fail // a reason of no step: nothing is known about them
+			return append(l.outcomes(failed, 0), c)
 		}
 		again := slices.ContainsFunc(failed[i], func(o Check) bool { return o.Reason == c.Reason && o.Part == c.Part })
 		if again {

@@ -11,8 +11,12 @@ import (
 	"strings"
 )
 
-// MaxRequest bounds a captured request, body included.
-const MaxRequest = 1 << 20
+// MaxRequest bounds a captured request, body included, and maxHeader its request line and fields: net/http's servers
+// refuse longer ones.
+const (
+	MaxRequest = 1 << 20
+	maxHeader  = 64 << 10
+)
 
 // Error says why the input is no request that can be explained.
 type Error struct {
@@ -43,7 +47,7 @@ func parseRequest(raw []byte, origin string) (*request, error) {
 	if len(raw) > MaxRequest {
 		return nil, &Error{Problem: fmt.Sprintf("longer than %d bytes", MaxRequest)}
 	}
-	s := &lines{rest: raw}
+	s := &lines{rest: raw[:min(len(raw), maxHeader)]}
 	r := &request{header: http.Header{}}
 	if err := r.requestLine(s); err != nil {
 		return nil, err
@@ -51,12 +55,16 @@ func parseRequest(raw []byte, origin string) (*request, error) {
 	if err := r.fields(s); err != nil {
 		return nil, err
 	}
+	head := min(len(raw), maxHeader) - len(s.rest)
+	if head == maxHeader {
+		return nil, &Error{Line: s.n, Problem: fmt.Sprintf("request line and fields are longer than %d bytes", maxHeader)}
+	}
 	if hosts := r.header["Host"]; len(hosts) == 1 {
 		r.host = hosts[0]
 	} else if len(hosts) > 1 {
 		return nil, &Error{Problem: "more than one Host field (RFC 9112, section 3.2)"}
 	}
-	if err := r.setBody(s.rest); err != nil {
+	if err := r.setBody(raw[head:]); err != nil {
 		return nil, err
 	}
 	return r, r.setURL(origin)

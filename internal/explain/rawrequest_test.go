@@ -29,6 +29,7 @@ func TestParseRequest(t *testing.T) {
 		{name: "body without length", raw: "POST / HTTP/1.1\nHost: h\n\nabc\n", url: "https://h/", body: "abc\n"},
 		{name: "chunked", raw: "POST / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\n\n3\r\nabc\r\n0\r\n\r\n", url: "https://h/", body: "abc"},
 		{name: "decoded already", raw: "POST / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\n\nhello", url: "https://h/", body: "hello", notes: 1},
+		{name: "body beyond the header's bound", raw: "POST / HTTP/1.1\nHost: h\n\n" + strings.Repeat("x", maxHeader), url: "https://h/", body: strings.Repeat("x", maxHeader)},
 		{name: "folded line", raw: "GET / HTTP/1.1\nHost: h\nX: a\n  b\n\n", url: "https://h/", notes: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -75,6 +76,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"two hosts", "GET / HTTP/1.1\nHost: h\nHost: h\n\n", Error{0, "more than one Host field (RFC 9112, section 3.2)"}},
 		{"length that is none", "GET / HTTP/1.1\nHost: h\nContent-Length: +1\n\na", Error{0, "Content-Length isn't one number"}},
 		{"two lengths", "GET / HTTP/1.1\nHost: h\nContent-Length: 1\nContent-Length: 1\n\na", Error{0, "Content-Length isn't one number"}},
+		{"long header", "GET / HTTP/1.1\nHost: h\nX: " + strings.Repeat("x", maxHeader) + "\n\n", Error{3, "request line and fields are longer than 65536 bytes"}},
 		{"too long", "GET / HTTP/1.1\nHost: h\n\n" + strings.Repeat("x", MaxRequest), Error{0, "longer than 1048576 bytes"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

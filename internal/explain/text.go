@@ -29,12 +29,12 @@ func (r *Report) WriteText(w io.Writer) error {
 // writeShown puts one line beside its name, and several below it, unchanged behind a bar.
 func writeShown(w io.Writer, s Shown) {
 	if !strings.Contains(s.Text, "\n") {
-		fmt.Fprintf(w, "  %-13s %s\n", s.Name+":", visible(s.Text))
+		fmt.Fprintf(w, "  %-13s %s\n", s.Name+":", Visible(s.Text))
 		return
 	}
 	fmt.Fprintf(w, "  %s:\n", s.Name)
 	for line := range strings.Lines(s.Text) {
-		fmt.Fprintf(w, "    | %s\n", visible(strings.TrimSuffix(line, "\n")))
+		fmt.Fprintf(w, "    | %s\n", Visible(strings.TrimSuffix(line, "\n")))
 	}
 }
 
@@ -47,13 +47,13 @@ func writeCheck(w io.Writer, c Check) {
 	fmt.Fprintln(w, line)
 	for _, d := range []Shown{{"reason", c.Reason}, {"differs", c.Part}, {"expected", c.Expected}, {"got", c.Got}, {"because", c.Why}} {
 		if d.Text != "" {
-			fmt.Fprintf(w, "                 %-9s %s\n", d.Name+":", visible(d.Text))
+			fmt.Fprintf(w, "                 %-9s %s\n", d.Name+":", Visible(d.Text))
 		}
 	}
 }
 
-// visible keeps a terminal from acting on bytes that came with the request.
-func visible(s string) string {
+// Visible keeps a terminal from acting on bytes that came from a peer.
+func Visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 {
 			return '\uFFFD'
