@@ -24,7 +24,7 @@ func registeredType(name string) FieldType {
 		"cross-origin-embedder-policy-report-only", "cross-origin-opener-policy",
 		"cross-origin-opener-policy-report-only", "deprecation", "dictionary-id", "incremental",
 		"origin-agent-cluster", "sec-ch-ua-mobile", "sec-ch-ua-model", "sec-ch-ua-platform",
-		"sec-ch-ua-platform-version", "sec-gpc", "sec-purpose", "upload-complete", "upload-offset":
+		"sec-ch-ua-platform-version", "upload-complete", "upload-offset":
 		return Item
 	case "accept-ch", "cache-groups", "cache-group-invalidation", "cache-status", "client-cert-chain", "proxy-status",
 		"sec-ch-ua", "sec-ch-ua-full-version-list":

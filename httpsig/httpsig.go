@@ -18,16 +18,16 @@
 // their keys (section 3.3.7), signatures in trailers, Accept-Signature, and the parameter `pub` of
 // draft-richer-oauth-httpsig-03. Signature parameters that this package doesn't know are signed as they were received.
 //
-// What is refused beyond the RFC: field lines, labels or parameters in more than one copy where the Structured Fields
-// parser would keep the last, dictionaries with a repeated key under `;sf` and `;key`, and query parameters that aren't
-// UTF-8. For each of them two recipients could read one signed message in two ways.
+// What is refused beyond the RFC: repeated labels and parameters, of which the Structured Fields parser would keep the
+// last; Dictionary fields with a repeated key under `;sf` and `;key`; query parameters that aren't UTF-8. With each of
+// them two recipients could read one signed message in two ways.
 //
 // What isn't checked: the body, whose digest is a field like any other (package contentdigest); whether a nonce was used
 // before (package replay); whether the key is anybody's ([KeySource]); whether the target URI is true ([Message]).
 //
-// Limits: 16 KiB of Signature-Input and of Signature, 16 labels, 64 components and 32 parameters a signature, and
-// 128 KiB of field text read for all bases of one Verify, in which fields parsed for `;sf` and `;key` count four times.
-// Beyond them a message is refused before any key is looked up or any text is read.
+// Limits: 16 KiB of Signature-Input and of Signature, 16 labels, 64 components and 32 parameters a signature. Beyond
+// them a message is refused before any key is looked up. All bases of one message read at most 128 KiB of field text, in
+// which fields parsed for `;sf` and `;key` count four times.
 package httpsig
 
 // Algorithm is a name of the HTTP Signature Algorithms registry (RFC 9421, section 6.2).

@@ -24,15 +24,15 @@ type Input struct {
 	pub        sfv.Value
 	created    int64
 	expires    int64
-	has        params
+	has        paramSet
 	problem    error // the first rule of the RFC that the components or parameters break by themselves
 }
 
-// params is a set of the signature parameters that this package knows.
-type params uint8
+// paramSet is a set of the signature parameters that this package knows.
+type paramSet uint8
 
 const (
-	paramCreated params = 1 << iota
+	paramCreated paramSet = 1 << iota
 	paramExpires
 	paramNonce
 	paramAlg
@@ -42,7 +42,7 @@ const (
 )
 
 // paramOf returns the bit of a parameter, or 0 for one that this package doesn't know.
-func paramOf(name string) params {
+func paramOf(name string) paramSet {
 	switch name {
 	case "created":
 		return paramCreated
@@ -63,7 +63,7 @@ func paramOf(name string) params {
 }
 
 // empty reports whether a String parameter is there without any text, which is as good as absent.
-func (in *Input) empty(p params) bool {
+func (in *Input) empty(p paramSet) bool {
 	switch p {
 	case paramNonce:
 		return in.nonce == ""
@@ -101,7 +101,7 @@ func (in *Input) Created() time.Time { return in.time(paramCreated, in.created) 
 // Expires returns `expires`, or the zero time.
 func (in *Input) Expires() time.Time { return in.time(paramExpires, in.expires) }
 
-func (in *Input) time(p params, unix int64) time.Time {
+func (in *Input) time(p paramSet, unix int64) time.Time {
 	if in.has&p == 0 {
 		return time.Time{}
 	}
@@ -146,7 +146,7 @@ func (in *Input) covers(c *Component) bool {
 }
 
 // ParseInputs parses Signature-Input and returns its members in order, without any judgement, for tools that explain.
-// Components and parameters that break a rule are in them as they were sent; [Base] refuses the components.
+// Components and parameters that break a rule are in them as they were sent; [Base] refuses unknown components.
 func ParseInputs(h http.Header) ([]*Input, error) {
 	dict, err := parseMembers(new(sfv.Parser), h, inputField)
 	if err != nil {

@@ -18,11 +18,11 @@ import (
 
 // Key is a verification key with the one algorithm it is used with. It prints as [redacted].
 type Key struct {
-	pub  *keys.Public
-	jose keys.Algorithm // how pub verifies
-	alg  Algorithm      // the registered algorithm that is the same as jose, "" if there is none
-	own  bool           // bound to a JOSE algorithm, which the alg parameter can't name
-	macs *macs          // of an hmac key
+	pub    *keys.Public
+	jose   keys.Algorithm // how pub verifies
+	alg    Algorithm      // the registered algorithm that is the same as jose, "" if there is none
+	isJOSE bool           // bound to a JOSE algorithm, which the alg parameter can't name
+	macs   *macs          // of an hmac key
 }
 
 // NewKey binds pub to a registered algorithm.
@@ -53,7 +53,7 @@ func NewJOSEKey(pub *keys.Public) (*Key, error) {
 	if alg == "" || !fits(pub, alg) {
 		return nil, errors.New("httpsig: the key's type implies no algorithm")
 	}
-	return &Key{pub: pub, jose: alg, alg: registered(alg), own: true}, nil
+	return &Key{pub: pub, jose: alg, alg: registered(alg), isJOSE: true}, nil
 }
 
 // NewHMACKey binds a shared secret of at least 16 bytes to hmac-sha256. Whoever verifies with it can forge.
@@ -67,7 +67,7 @@ func NewHMACKey(secret []byte) (*Key, error) {
 
 // Algorithm returns the registry name, or "" for a JOSE key.
 func (k *Key) Algorithm() Algorithm {
-	if k.own {
+	if k.isJOSE {
 		return ""
 	}
 	return k.alg

@@ -27,7 +27,8 @@ type SignerConfig struct {
 	Secret []byte
 	// Label in the two fields. If empty, "sig1".
 	Label string
-	// Components to cover, in order. Empty is refused.
+	// Components to cover, in order. Empty is refused. net/http adds Content-Length, User-Agent and Accept-Encoding after
+	// a RoundTripper signed, so cover them only where they are set before.
 	Components []Component
 	// Optional components are covered where the message has them, after the others.
 	Optional []Component

@@ -24,13 +24,13 @@ func TestSignVerify(t *testing.T) {
 		key  *Key
 	}
 	pairs := []pair{{"hmac-sha256", SignerConfig{Secret: secret}, hmacKey}}
-	for _, alg := range []keys.Algorithm{keys.ES256, keys.ES384, keys.Ed25519, keys.PS512, keys.RS256} {
+	for _, alg := range []keys.Algorithm{keys.ES256, keys.ES384, keys.Ed25519, keys.EdDSA, keys.PS512, keys.RS256} {
 		signer := signerFor(t, alg)
 		key, err := NewKey(signer.Public(), registered(alg))
 		if err != nil {
 			t.Fatal(err)
 		}
-		pairs = append(pairs, pair{string(registered(alg)), SignerConfig{Key: signer, Alg: true}, key})
+		pairs = append(pairs, pair{string(registered(alg)) + " of " + string(alg), SignerConfig{Key: signer, Alg: true}, key})
 	}
 	for _, alg := range []keys.Algorithm{keys.ES256, keys.ES384, keys.ES512, keys.Ed25519, keys.EdDSA, keys.PS256, keys.PS384, keys.PS512, keys.RS256, keys.RS384, keys.RS512} {
 		signer := signerFor(t, alg)

@@ -88,7 +88,8 @@ func checkFields(fields map[string]FieldType) error {
 	return nil
 }
 
-// KeySource finds the key for a signature, by its KeyID or by what the caller knows. An error refuses the signature.
+// KeySource finds the key for a signature, by its KeyID or by what the caller knows. An error refuses the signature. The
+// algorithm belongs to the key: take it from Input.Alg only for a key that the signature itself brings (`pub`).
 type KeySource func(ctx context.Context, in *Input) (*Key, error)
 
 // Verifier checks the signatures of messages. It is immutable and safe for concurrent use.
@@ -310,7 +311,7 @@ func (c *Config) checkAlgorithm(s *Signature) error {
 	if s.in.has&paramAlg == 0 {
 		return nil
 	}
-	if s.key.own {
+	if s.key.isJOSE {
 		return &Error{Reason: AlgRefused, Section: "3.3.7", Label: s.in.label, Part: "alg", Expected: "no alg with a JOSE key", Got: s.in.alg}
 	}
 	if s.in.alg != string(s.key.alg) {

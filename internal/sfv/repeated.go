@@ -21,6 +21,11 @@ func keepLast[S ~[]E, E any](s S, key func(*E) string, mark func(*E)) S {
 	if len(s) <= smallIndex {
 		return keepLastOfFew(s, key, mark)
 	}
+	return keepLastOfMany(s, key, mark)
+}
+
+// keepLastOfMany is a function of its own for its large frame.
+func keepLastOfMany[S ~[]E, E any](s S, key func(*E) string, mark func(*E)) S {
 	var slots [2 * MaxMembers]uint16 // by hash: place of the key in s, plus one
 	seed := maphash.MakeSeed()
 	n := 0

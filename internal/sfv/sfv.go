@@ -7,9 +7,8 @@
 // parsers to accept, which is Base64 without padding or with pad bits set (section 4.2.7). A repeated key takes its last
 // value, as the RFC wants; where that would be dangerous, [Dictionary.Repeated] and [Params.Repeated] tell.
 //
-// Time and memory are linear in the input, and the input is bounded by [MaxLength] and by the numbers of members below,
-// which are the least that the RFC lets a parser support (section 1.2 leaves more to the fields). Strings are slices of
-// the input where nothing is escaped, so values keep the input alive.
+// Time and memory are linear in the input, which is bounded by [MaxLength] and the other limits below. Strings are slices
+// of the input where nothing is escaped, so values keep the input alive.
 package sfv
 
 import (
@@ -17,7 +16,8 @@ import (
 	"strconv"
 )
 
-// The limits of what is parsed. A field beyond them is an error.
+// The limits of what is parsed. A field beyond them is an error. MaxMembers and MaxInner are the least that the RFC lets
+// a parser have (sections 3.1 and 3.2).
 const (
 	// MaxLength is the length in bytes of all lines together. It leaves room for a Byte Sequence of 16,384 bytes, the
 	// largest that the RFC demands, and costs well below a millisecond whatever the bytes are.
