@@ -57,8 +57,8 @@ func (m *Message) lines(name string, trailer bool) []string {
 	return h[string(appendCanonical(scratch[:0], name))]
 }
 
-// appendCanonical appends the key of a field as net/http writes it. It saves the string that textproto would make for
-// every name but the most common, 0.1 of 2.6 µs of a verification with hmac-sha256.
+// appendCanonical appends the key of a field as net/http writes it. textproto would make a string for all names but the
+// most common: a look-up takes 20 ns instead of 91 ns.
 func appendCanonical(dst []byte, name string) []byte {
 	upper := true
 	for i := range len(name) {
