@@ -348,32 +348,6 @@ func checkReason(t *testing.T, err error, want Reason) {
 	}
 }
 
-func BenchmarkCache(b *testing.B) {
-	next := &counting{lifetime: time.Hour, now: time.Now}
-	c := NewCache(next, CacheConfig{MaxAge: time.Hour})
-	token := strings.Repeat("t", 700)
-	if _, err := c.Verify(b.Context(), token); err != nil {
-		b.Fatal(err)
-	}
-	b.Run("hit", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := c.Verify(b.Context(), token); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("hit/parallel", func(b *testing.B) {
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if _, err := c.Verify(context.Background(), token); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	})
-}
-
 func TestCacheHitAllocs(t *testing.T) {
 	c := NewCache(&counting{lifetime: time.Hour, now: time.Now}, CacheConfig{MaxAge: time.Hour})
 	token := strings.Repeat("t", 700)

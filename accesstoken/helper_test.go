@@ -95,14 +95,16 @@ type authorizationServer struct {
 func newAuthorizationServer(t testing.TB, set ...*keys.Public) *authorizationServer {
 	t.Helper()
 	as := &authorizationServer{keys: set, requests: map[string]int{}}
-	as.answers = map[string]func(http.ResponseWriter, string){"/jwks": func(w http.ResponseWriter, _ string) {
-		as.mu.Lock()
-		defer as.mu.Unlock()
-		_ = json.NewEncoder(w).Encode(map[string]any{"keys": as.keys})
-	}}
+	as.answers = map[string]func(http.ResponseWriter, string){"/jwks": func(w http.ResponseWriter, _ string) { as.serveKeys(w) }}
 	as.Server = httptest.NewServer(as)
 	t.Cleanup(as.Close)
 	return as
+}
+
+func (as *authorizationServer) serveKeys(w http.ResponseWriter) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	_ = json.NewEncoder(w).Encode(map[string]any{"keys": as.keys})
 }
 
 func (as *authorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -118,6 +120,13 @@ func (as *authorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request)
 	default:
 		answer(w, as.URL)
 	}
+}
+
+// answer changes what the server answers at path.
+func (as *authorizationServer) answer(path string, f func(http.ResponseWriter, string)) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	as.answers[path] = f
 }
 
 func (as *authorizationServer) set(status int, set ...*keys.Public) {
