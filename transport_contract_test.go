@@ -278,6 +278,29 @@ func TestTransportRedirects(t *testing.T) {
 			t.Errorf("got Signature-Input %q", f)
 		}
 	})
+	t.Run("base that doesn't say what it sent", func(t *testing.T) {
+		s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, r *http.Request) {
+			if n == 0 {
+				http.Redirect(w, r, "/b", http.StatusFound)
+			}
+		})
+		forgetful := roundTrips(func(r *http.Request) (*http.Response, error) {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err == nil {
+				resp.Request = nil
+			}
+			return resp, err
+		})
+		client := &http.Client{Transport: &holdfast.Transport{Base: forgetful, Source: tokenSource("DPoP"), Signer: key}}
+		resp, err := client.Do(wireRequest(t, "GET", s.URL+"/a", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.received(t, 2)
+	})
 	t.Run("unknown origin", func(t *testing.T) {
 		r := wireRequest(t, "GET", other.URL, "")
 		r.Response = new(http.Response)

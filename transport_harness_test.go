@@ -26,7 +26,15 @@ type wireSent struct {
 	body   string
 }
 
-func (s wireSent) target() string { return s.scheme + "://" + s.r.Host + s.r.RequestURI }
+func (s wireSent) target() string {
+	switch {
+	case s.r.RequestURI == "*":
+		return s.scheme + "://" + s.r.Host
+	case strings.HasPrefix(s.r.RequestURI, s.scheme):
+		return s.r.RequestURI // in absolute form
+	}
+	return s.scheme + "://" + s.r.Host + s.r.RequestURI
+}
 
 // wireServer records what it is sent and answers as it is told.
 type wireServer struct {

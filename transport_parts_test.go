@@ -65,6 +65,9 @@ func TestClientTarget(t *testing.T) {
 		{"not ASCII", get("https://bücher.example/"), "", ""},
 		{"not ASCII override", with(get("https://api.example/"), func(r *http.Request) { r.Host = "bücher.example" }), "", ""},
 		{"host with path", with(get("https://api.example/"), func(r *http.Request) { r.Host = "api.example/x" }), "", ""},
+		{"host with other bytes", with(get("https://api.example/"), func(r *http.Request) { r.Host = "api>example" }), "", ""},
+		{"default port alone", get("https://:443/"), "", ""},
+		{"port alone", get("https://:8443/"), "", ""},
 		{"no host", with(get("https://api.example/"), func(r *http.Request) { r.Host, r.URL.Host = "", "" }), "", ""},
 		{"other scheme", get("ftp://api.example/"), "", ""},
 		{"CONNECT", with(get("https://api.example/"), func(r *http.Request) { r.Method = "CONNECT" }), "", ""},
@@ -104,6 +107,42 @@ func TestClientTargetOfSentRequest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzClientTarget checks that what is signed is what net/http writes, for URLs that a redirect may bring.
+func FuzzClientTarget(f *testing.F) {
+	for _, seed := range []string{
+		"https://api.example/a%2Fb?x=%41#f", "http://[fe80::1%25eth0]:80", "https://API.example:443?", "http://h//a/../b", "http://u:p@h:/;x", "http://>", "http://:80",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		r, err := http.NewRequest(http.MethodGet, raw, nil)
+		if err != nil {
+			t.Skip("not a URL")
+		}
+		target, err := clientTargetOf(r)
+		if err != nil {
+			if _, ok := errors.AsType[*TransportError](err); !ok {
+				t.Fatalf("got %T, want a TransportError", err)
+			}
+			return
+		}
+		r.Host = target.origin.authority
+		if again, err := clientTargetOf(r); err != nil || again != target {
+			t.Errorf("as sent: got %v, %v, want %v", again, err, target)
+		}
+		var wire strings.Builder
+		if r.Write(&wire) != nil {
+			t.Skip("net/http doesn't send it")
+		}
+		head, rest, _ := strings.Cut(wire.String(), "\r\nHost: ")
+		host, _, _ := strings.Cut(rest, "\r\n")
+		path := strings.TrimSuffix(strings.TrimPrefix(head, "GET "), " HTTP/1.1")
+		if got, want := target.uri, target.origin.scheme+"://"+host+path; got != want {
+			t.Errorf("signed %q, sent %q", got, want)
+		}
+	})
 }
 
 func TestOriginAuthentic(t *testing.T) {

@@ -323,31 +323,49 @@ func TestTransportTwoWishesAtOnce(t *testing.T) {
 // net/http sends a request again by itself, with the same proof, when a kept connection turns out to be lost. A server
 // that saw the first one refuses the second as a replay; the Transport then signs afresh.
 func TestTransportConnectionLoss(t *testing.T) {
-	key := wireKey(t)
-	seen := map[string]bool{} // proof → seen; requests come one after the other
-	s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, r *http.Request) {
-		proof := r.Header.Get("DPoP")
-		if seen[proof] {
-			wireChallenge(w, `DPoP error="invalid_dpop_proof", reason="replayed"`)
-			return
-		}
-		seen[proof] = true
-		if n == 1 { // the second request, on the connection of the first
-			panic(http.ErrAbortHandler)
-		}
-	})
-	tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("DPoP"), Signer: key}
-	for range 2 {
-		if status, _ := sendVia(t, tr, wireRequest(t, "GET", s.URL, "")); status != http.StatusOK {
-			t.Errorf("got status %d", status)
-		}
+	for _, tc := range []struct {
+		name string
+		make func(t *testing.T, url string) *http.Request
+	}{
+		{"GET", func(t *testing.T, url string) *http.Request { return wireRequest(t, "GET", url, "") }},
+		{"buffered body", func(t *testing.T, url string) *http.Request {
+			r := wireRequest(t, "POST", url, "body")
+			r.GetBody = nil
+			r.Header.Set("Idempotency-Key", "1")
+			return r
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			key := wireKey(t)
+			seen := map[string]bool{} // proof → seen
+			s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, r *http.Request) {
+				proof := r.Header.Get("DPoP")
+				if seen[proof] {
+					wireChallenge(w, `DPoP error="invalid_dpop_proof", reason="replayed"`)
+					return
+				}
+				seen[proof] = true
+				if n == 1 { // the second request, on the connection of the first
+					panic(http.ErrAbortHandler)
+				}
+			})
+			tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("DPoP"), Signer: key}
+			for range 2 {
+				if status, _ := sendVia(t, tr, tc.make(t, s.URL)); status != http.StatusOK {
+					t.Errorf("got status %d", status)
+				}
+			}
+			// The first; the second, which is lost; the same from net/http; one signed afresh.
+			all := s.received(t, 4)
+			if all[1].r.Header.Get("DPoP") != all[2].r.Header.Get("DPoP") {
+				t.Error("net/http didn't send the lost request again: this test tests nothing")
+			}
+			checkDPoP(t, all[3], key, wireToken, nil)
+			if all[3].body != all[0].body {
+				t.Errorf("got body %q, want %q", all[3].body, all[0].body)
+			}
+		})
 	}
-	// The first; the second, which is lost; the same from net/http; one signed afresh.
-	all := s.received(t, 4)
-	if all[1].r.Header.Get("DPoP") != all[2].r.Header.Get("DPoP") {
-		t.Error("net/http didn't send the lost request again: this test tests nothing")
-	}
-	checkDPoP(t, all[3], key, wireToken, nil)
 }
 
 func TestTransportErrorsOfBase(t *testing.T) {

@@ -87,10 +87,21 @@ func clientAuthority(scheme, host string) (string, error) {
 			host = host[:from] + host[from+to:]
 		}
 	}
-	if !validHost(host) {
+	// Of a host with other bytes, net/http sends nothing at all.
+	host = trimDefaultPort(scheme, strings.ToLower(host))
+	if host == "" || host[0] == ':' || strings.ContainsFunc(host, func(c rune) bool { return !isHostRune(c) }) {
 		return "", targetError("no usable host")
 	}
-	return trimDefaultPort(scheme, strings.ToLower(host)), nil
+	return host, nil
+}
+
+// isHostRune tells whether c may be in a host with a port (RFC 3986, section 3.2.2), percent-encoding aside.
+func isHostRune(c rune) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.ContainsRune("-._~:[]!$&'()*+;=", c)
 }
 
 func trimDefaultPort(scheme, host string) string {

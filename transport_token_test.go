@@ -102,6 +102,17 @@ func TestTokenRequestErrorsUnchanged(t *testing.T) {
 			}
 		})
 	}
+	t.Run("nonce for a scheme that has none", func(t *testing.T) {
+		s := newWireServer(t, httptest.NewServer, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", tokenType)
+			w.Header().Set("DPoP-Nonce", "n")
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"error":"use_dpop_nonce"}`)
+		})
+		tr := &holdfast.Transport{Signer: wireKey(t), Scheme: holdfast.SchemeHTTPSig}
+		sendVia(t, tr, wireRequest(t, "POST", s.URL, "grant_type=x"))
+		s.received(t, 1)
+	})
 	t.Run("cut off", func(t *testing.T) {
 		tr := &holdfast.Transport{Signer: wireKey(t), Base: roundTrips(func(*http.Request) (*http.Response, error) {
 			body := io.MultiReader(strings.NewReader(`{"error":`), failing{})

@@ -203,6 +203,41 @@ func TestTransportHostOverride(t *testing.T) {
 	}
 }
 
+// newPlainServer leaves "OPTIONS *" to the handler.
+func newPlainServer(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.DisableGeneralOptionsHandler = true
+	s.Start()
+	return s
+}
+
+// The request target isn't always in origin form (RFC 9112, section 3.2).
+func TestTransportRequestTargets(t *testing.T) {
+	key := wireKey(t)
+	for _, tc := range []struct{ name, method, path, opaque, want string }{
+		{"asterisk", "OPTIONS", "*", "", "*"},
+		{"absolute form", "GET", "", "//HOST/a%2Fb", "http://HOST/a%2Fb?x=1"},
+		{"opaque path", "GET", "", "/a%2Fb", "/a%2Fb?x=1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newWireServer(t, newPlainServer, nil)
+			host := s.Listener.Addr().String()
+			tr := &holdfast.Transport{Source: tokenSource("httpsig"), Signer: key, Cover: []string{"@request-target"}}
+			r := wireRequest(t, tc.method, s.URL, "")
+			r.URL.Path, r.URL.Opaque = tc.path, strings.Replace(tc.opaque, "HOST", host, 1)
+			if tc.path == "" {
+				r.URL.RawQuery = "x=1"
+			}
+			sendVia(t, tr, r)
+			got := s.received(t, 1)[0]
+			if want := strings.Replace(tc.want, "HOST", host, 1); got.r.RequestURI != want {
+				t.Errorf("got request target %q, want %q", got.r.RequestURI, want)
+			}
+			checkSignature(t, got, key, holdfast.TagHTTPSig, `"@method"`, `"@target-uri"`, `"authorization"`, `"@request-target"`)
+		})
+	}
+}
+
 type sourceFunc func() (*oauth2.Token, error)
 
 func (f sourceFunc) Token() (*oauth2.Token, error) { return f() }
