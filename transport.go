@@ -21,14 +21,14 @@ import (
 // that was seen before, a proof whose time is wrong. Each is answered once, with at most three attempts for a request,
 // each with a proof of its own. Anything else, an error of Base included, is the caller's.
 //
-// Only a request whose body can be sent again is sent again: one without a body, with GetBody, or of a known length up
-// to 1 MiB, which is buffered. Any other body is one-way: the refusal is then the response, and a later request has
+// Only a request whose body can be sent again is sent again: one without a body, with GetBody, or of up to 1 MiB if its
+// length is known or it is to be digested, which is buffered. Any other body is one-way: the refusal is then the response, and a later request has
 // what it taught. A server that demands nonces should be sent something else first.
 //
 // Nonces, wanted coverage and the server's clock are remembered for 100 origins. The clock is believed only where TLS
 // or the loopback interface vouches for the answer, only when a server finds a proof's time wrong, up to a day, and for
-// that origin alone. So a server can get proofs dated up to a day ahead out of a client; they are good only for URLs
-// of its own, until then.
+// that origin alone. So a server, or an edge that ends its TLS, can get proofs dated up to a day ahead out of a client;
+// they are good only for that origin. Server nonces (RFC 9449, section 11.2) make them worthless.
 //
 // A request's URL, headers and body are never written to. Requests that bring a DPoP, Signature-Input or Signature
 // field are refused, and to resources also those with Authorization: nothing is overwritten in silence. A redirect within
