@@ -22,8 +22,8 @@ import (
 // each with a proof of its own. Anything else, an error of Base included, is the caller's.
 //
 // Only a request whose body can be sent again is sent again: one without a body, with GetBody, or of up to 1 MiB if its
-// length is known or it is to be digested, which is buffered. Any other body is one-way: the refusal is then the response, and a later request has
-// what it taught. A server that demands nonces should be sent something else first.
+// length is known or it is to be digested, which is buffered. Any other body is one-way: the refusal is then the
+// response, and a later request has what it taught. A server that demands nonces should be sent something else first.
 //
 // Nonces, wanted coverage and the server's clock are remembered for 100 origins. The clock is believed only where TLS
 // or the loopback interface vouches for the answer, only when a server finds a proof's time wrong, up to a day, and for
