@@ -24,7 +24,8 @@ import (
 // maxToken is what fits in the header fields that servers commonly accept, with room for the proof beside it.
 const maxToken = 16 << 10
 
-// Hash is the SHA-256 of a token as sent. Caches and audit logs use it, never the token.
+// Hash is the SHA-256 of a token as sent. Caches and audit logs use it, never the token. It is no handle to revoke a JWT
+// by: whoever holds one that is signed with ECDSA can write its signature in a second way. Revoke by issuer and ID.
 type Hash [32]byte
 
 // Token is what a verified token says. Only a Verifier of this package fills one; don't write to its slices.

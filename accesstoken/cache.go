@@ -19,11 +19,11 @@ const (
 
 // CacheConfig bounds a cache.
 type CacheConfig struct {
-	Entries int // If zero, 10,000
+	Entries int // tokens that are remembered. If zero, 10,000
 	// MaxAge is how long an answer is trusted, at most until the token expires. If zero, 1 minute. A revocation, or the
 	// removal of the issuer's key, takes effect that much later unless Forget is called.
 	MaxAge time.Duration
-	Now    func() time.Time
+	Now    func() time.Time // If nil, time.Now
 }
 
 // Cache is a Verifier that remembers the answers of another by token hash. Refusals aren't remembered. Concurrent

@@ -122,7 +122,7 @@ type rules struct {
 	audience string
 	skew     time.Duration
 	now      func() time.Time
-	required []string // claims that must be there, besides exp and aud
+	complete bool // whether all claims that RFC 9068 requires must be there
 }
 
 // newRules fills in the defaults.
@@ -133,10 +133,8 @@ func newRules(section, issuer, audience string, skew time.Duration, now func() t
 
 // check compares issuer, audience and times, in that order.
 func (r *rules) check(c *claims) *Error {
-	for _, name := range r.required {
-		if c.absent(name) {
-			return r.refuse(Malformed, name, "present", "absent")
-		}
+	if name := c.missing(); r.complete && name != "" {
+		return &Error{Reason: Malformed, Section: "RFC 9068, section 2.2", Part: name, Expected: "present", Got: "absent"}
 	}
 	if c.issuer != r.issuer {
 		return r.refuse(IssuerMismatch, "iss", quote(r.issuer), quote(c.issuer))
@@ -163,20 +161,20 @@ func (r *rules) checkTimes(c *claims) *Error {
 	return nil
 }
 
-func (c *claims) absent(name string) bool {
-	switch name {
-	case "iss":
-		return c.issuer == ""
-	case "sub":
-		return c.subject == ""
-	case "client_id":
-		return c.clientID == ""
-	case "jti":
-		return c.id == ""
-	case "iat":
-		return c.issuedAt.IsZero()
+// missing names a claim that RFC 9068, section 2.2, requires and that isn't there, or "". iss, aud and exp aren't among
+// them, as they are compared in any case.
+func (c *claims) missing() string {
+	switch {
+	case c.subject == "":
+		return "sub"
+	case c.clientID == "":
+		return "client_id"
+	case c.id == "":
+		return "jti"
+	case c.issuedAt.IsZero():
+		return "iat"
 	}
-	return true
+	return ""
 }
 
 func (r *rules) refuse(reason Reason, part, expected, got string) *Error {

@@ -1,6 +1,7 @@
 package accesstoken
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -172,4 +173,31 @@ func TestCautiousClient(t *testing.T) {
 	if c := cautiousClient(bare); bare.Timeout != 0 || bare.CheckRedirect != nil || c.Timeout == 0 {
 		t.Errorf("got %+v of %+v", c, bare)
 	}
+}
+
+// Metadata that is accepted names the issuer that was asked, and a place that may be trusted.
+func FuzzMetadata(f *testing.F) {
+	const good = `{"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/jwks"}`
+	for _, seed := range []string{
+		good, `{}`, `[` + good + `]`, strings.Replace(good, "https", "http", 2), strings.Replace(good, `"issuer"`, `"Issuer"`, 1),
+		`{"issuer":"https:\/\/issuer.example","jwks_uri":"http://localhost/"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		uri, err := parseMetadata(body, testIssuer)
+		if err != nil {
+			if uri != "" {
+				t.Fatalf("%s: got %q beside %v", body, uri, err)
+			}
+			return
+		}
+		var says map[string]any
+		if err := json.Unmarshal(body, &says); err != nil || says["issuer"] != testIssuer || says["jwks_uri"] != uri {
+			t.Fatalf("accepted %s with %q: %v", body, uri, err)
+		}
+		if _, err := parseEndpoint(uri); err != nil {
+			t.Fatalf("accepted %s with %q", body, uri)
+		}
+	})
 }

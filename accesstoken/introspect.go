@@ -26,8 +26,8 @@ type IntrospectionConfig struct {
 	// Client makes the requests. If nil, one with a 5 s timeout that follows no redirect. In another one these two are
 	// set where it leaves them open.
 	Client *http.Client
-	Skew   time.Duration // for exp, nbf and iat. If zero, 5 s; negative means none
-	Now    func() time.Time
+	Skew   time.Duration    // for exp, nbf and iat. If zero, 5 s; negative means none
+	Now    func() time.Time // If nil, time.Now
 }
 
 // introspector asks the issuer about each token.

@@ -38,7 +38,7 @@ type JWKSConfig struct {
 	Stale time.Duration
 	// UnknownEvery limits fetches caused by unknown key ids. If zero, one per 10 s.
 	UnknownEvery time.Duration
-	Now          func() time.Time
+	Now          func() time.Time // If nil, time.Now
 }
 
 // JWKS is an issuer's key set, kept fresh in the background. Safe for concurrent use.
@@ -110,13 +110,12 @@ func (j *JWKS) Key(ctx context.Context, kid string) (*keys.Public, error) {
 		return key, nil
 	}
 	// The issuer may have a new key. A fetch that fails leaves the id unknown, as far as we know.
-	f := j.fetchForUnknown()
-	if f == nil {
-		return nil, err
+	if f := j.fetchForUnknown(); f != nil {
+		if err := f.wait(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := f.wait(ctx); err != nil {
-		return nil, err
-	}
+	// Another caller's fetch may have ended since, so look again even if there was none.
 	return findKey(j.set.Load().keys, kid)
 }
 

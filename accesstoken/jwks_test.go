@@ -284,6 +284,23 @@ func TestJWKSCallerLeaves(t *testing.T) {
 	s.fetches(t, 1)
 }
 
+// The same for one who waits because of an unknown key id.
+func TestJWKSCallerOfUnknownKeyLeaves(t *testing.T) {
+	s := newJWKSSuite(t)
+	s.key(t, "old", "")
+	arrived, _ := s.hang(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := s.jwks.Key(ctx, "next")
+		left <- err
+	}()
+	<-arrived
+	cancel()
+	checkReason(t, <-left, Unavailable)
+	s.key(t, "old", "")
+}
+
 func TestJWKSCloseEndsFetch(t *testing.T) {
 	s := newJWKSSuite(t)
 	arrived, _ := s.hang(t)

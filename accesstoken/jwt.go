@@ -27,7 +27,7 @@ type JWTConfig struct {
 	// InsecureAnyType accepts tokens whose `typ` isn't at+jwt: ID tokens of the same issuer then pass as access tokens
 	// where the audience matches. For issuers that don't follow RFC 9068; sub, client_id, jti and iat may then be absent.
 	InsecureAnyType bool
-	Now             func() time.Time
+	Now             func() time.Time // If nil, time.Now
 }
 
 // jwtVerifier verifies RFC 9068 tokens.
@@ -62,9 +62,7 @@ func NewJWTVerifier(cfg JWTConfig) (Verifier, error) {
 			keys.ES256, keys.ES384, keys.ES512, keys.Ed25519, keys.EdDSA, keys.PS256, keys.RS256,
 		}
 	}
-	if !v.anyType {
-		v.rules.required = []string{"sub", "client_id", "jti", "iat"} // RFC 9068, section 2.2
-	}
+	v.rules.complete = !v.anyType
 	return v, nil
 }
 

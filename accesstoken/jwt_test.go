@@ -161,6 +161,7 @@ func TestVerifyJWTHeader(t *testing.T) {
 		{name: "jwk in the header counts for nothing", signer: other, header: object{"jwk": other.Public()}, want: BadSignature},
 		{name: "key source broken", keys: brokenKeys{}, want: Unavailable},
 		{name: "key source without a key", keys: StaticKeys{nil}, header: object{"kid": absent}, want: Unavailable},
+		{name: "key source without a key, kid", keys: StaticKeys{nil}, want: UnknownKey},
 	})
 }
 
@@ -181,7 +182,14 @@ func TestVerifyJWTSignature(t *testing.T) {
 			return strings.Join(parts, ".")
 		}
 	}
-	flip := func(text string) string { return string(text[0]^1) + text[1:] }
+	flip := func(text string) string {
+		b, err := base64url.Decode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[0] ^= 1
+		return base64url.Encode(b)
+	}
 	s.run(t, []jwtCase{
 		{name: "good"},
 		{name: "by another key", signer: newSigner(t, keys.ES256), want: BadSignature},

@@ -29,7 +29,7 @@ func findKey(set []*keys.Public, kid string) (*keys.Public, error) {
 	}
 	var found *keys.Public
 	for _, k := range set {
-		if k.KeyID() != kid {
+		if k == nil || k.KeyID() != kid {
 			continue
 		}
 		if found != nil {
