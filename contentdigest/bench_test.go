@@ -22,30 +22,29 @@ func (z *zeros) Read(p []byte) (int, error) {
 const largeBody = 256 << 20
 
 // BenchmarkReader256MiB pairs the verifying reader with SHA-256 alone over the same reads, round by round, and reports
-// the ratio.
+// the ratio of the fastest rounds: whatever else runs on the machine only ever adds.
 func BenchmarkReader256MiB(b *testing.B) {
-	sum := sha256.New()
 	buf := make([]byte, 64<<10)
-	if _, err := io.CopyBuffer(sum, &zeros{largeBody}, buf); err != nil {
+	drain := func(w io.Writer, r io.Reader) time.Duration {
+		start := time.Now()
+		// Hidden behind structs, so that every byte goes through buf on both sides.
+		if _, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	sum := sha256.New()
+	drain(sum, &zeros{largeBody})
+	d, err := Parse([]string{field(SHA256, sum.Sum(nil))})
+	if err != nil {
 		b.Fatal(err)
 	}
-	d := Digests{sha256: sum.Sum(nil)}
-	var bare, verified time.Duration
-	b.SetBytes(largeBody)
+	bare, verified := time.Hour, time.Hour
+	b.SetBytes(2 * largeBody)
 	b.ReportAllocs()
 	for b.Loop() {
-		start := time.Now()
-		h := sha256.New()
-		if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{&zeros{largeBody}}, buf); err != nil {
-			b.Fatal(err)
-		}
-		bare += time.Since(start)
-		start = time.Now()
-		r := NewReader(io.NopCloser(&zeros{largeBody}), d)
-		if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, buf); err != nil {
-			b.Fatal(err)
-		}
-		verified += time.Since(start)
+		bare = min(bare, drain(sha256.New(), &zeros{largeBody}))
+		verified = min(verified, drain(io.Discard, NewReader(io.NopCloser(&zeros{largeBody}), d)))
 	}
 	b.ReportMetric(float64(verified)/float64(bare), "x-sha256")
 }

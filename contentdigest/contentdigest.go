@@ -70,10 +70,15 @@ func Parse(lines []string) (Digests, error) {
 func Sum(alg Algorithm, body []byte) string {
 	if alg == SHA512 {
 		sum := sha512.Sum512(body)
-		return "sha-512=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+		return field(SHA512, sum[:])
 	}
 	sum := sha256.Sum256(body)
-	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+	return field(SHA256, sum[:])
+}
+
+// field returns the field with one member, in its canonical form.
+func field(alg Algorithm, sum []byte) string {
+	return string(alg) + "=:" + base64.StdEncoding.EncodeToString(sum) + ":"
 }
 
 // Verify checks a whole body: every digest that d holds must match.

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -14,6 +13,7 @@ import (
 type hashes struct {
 	want           Digests
 	sha256, sha512 hash.Hash // nil where not wanted
+	length         int64     // of the body so far
 }
 
 func newHashes(d Digests) *hashes {
@@ -29,6 +29,7 @@ func newHashes(d Digests) *hashes {
 
 // Write implements io.Writer. It never fails.
 func (h *hashes) Write(p []byte) (int, error) {
+	h.length += int64(len(p))
 	if h.sha256 != nil {
 		h.sha256.Write(p)
 	}
@@ -44,18 +45,29 @@ func (h *hashes) verify() error {
 		return &Error{Reason: Absent}
 	}
 	if h.sha256 != nil && subtle.ConstantTimeCompare(h.sha256.Sum(nil), h.want.sha256) != 1 {
-		return &Error{Reason: Mismatch, Algorithm: SHA256}
+		return h.mismatch(SHA256, h.want.sha256)
 	}
 	if h.sha512 != nil && subtle.ConstantTimeCompare(h.sha512.Sum(nil), h.want.sha512) != 1 {
-		return &Error{Reason: Mismatch, Algorithm: SHA512}
+		return h.mismatch(SHA512, h.want.sha512)
 	}
 	return nil
 }
 
+// mismatch tells the log what the field says and how long the body was that came: one that was cut short shows by that.
+func (h *hashes) mismatch(alg Algorithm, want []byte) error {
+	if len(want) > sha512.Size {
+		return &Error{Reason: Mismatch, Algorithm: alg, Detail: fmt.Sprintf("a digest of %d bytes", len(want))}
+	}
+	return &Error{Reason: Mismatch, Algorithm: alg, Detail: fmt.Sprintf("%s for a body of %d bytes", field(alg, want), h.length)}
+}
+
 // NewReader returns a body that is verified while it is read, in constant memory. Where a digest differs, the read that
-// would end the body returns an *Error with reason Mismatch instead of io.EOF, and so does every later one. The bytes
-// before the end are handed out unverified: a caller that acts on them before the end acts on what anybody may have
-// sent. Close closes body, and verifies nothing.
+// would end the body returns an *Error with reason Mismatch instead of io.EOF, and so does every later one. An error of
+// body is returned as it is.
+//
+// The bytes before the end are handed out unverified: act on them only after io.EOF, and undo it on any other error.
+// Only the last byte waits until everything matches, so that whoever stops at the announced length, or at the end of a
+// value, instead of reading on doesn't get the whole of a body that differs. Close closes body, and verifies nothing.
 func NewReader(body io.ReadCloser, d Digests) io.ReadCloser {
 	return &reader{body: body, hashes: newHashes(d)}
 }
@@ -63,26 +75,57 @@ func NewReader(body io.ReadCloser, d Digests) io.ReadCloser {
 type reader struct {
 	body   io.ReadCloser
 	hashes *hashes
-	err    error // what ended the body
+	err    error // what ended the body: io.EOF only if it matches
+	kept   bool  // last is a byte that waits
+	last   byte
+	one    [1]byte // room for a byte where the caller's is taken by last
 }
 
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
-	if r.err != nil {
-		return 0, r.err
+	if len(p) == 0 {
+		return 0, nil
 	}
-	n, err := r.body.Read(p)
-	r.hashes.Write(p[:n])
-	if err == nil {
-		return n, nil
+	for r.err == nil {
+		n, idle := r.fill(p)
+		if n > 0 || idle {
+			return n, nil
+		}
 	}
-	r.err = err
-	if errors.Is(err, io.EOF) {
+	if r.err == io.EOF && r.kept {
+		p[0], r.kept = r.last, false
+		return 1, io.EOF
+	}
+	return 0, r.err
+}
+
+// fill reads once from the body and returns how many bytes of p may go: all but the newest. It hands out nothing of a
+// read that ended in an error. idle says that the body had nothing to give.
+func (r *reader) fill(p []byte) (n int, idle bool) {
+	room := p
+	if r.kept {
+		if room = p[1:]; len(room) == 0 {
+			room = r.one[:]
+		}
+	}
+	n, r.err = r.body.Read(room)
+	r.hashes.Write(room[:n])
+	if r.err == io.EOF {
 		if bad := r.hashes.verify(); bad != nil {
 			r.err = bad
 		}
 	}
-	return n, r.err
+	if n == 0 || (r.err != nil && r.err != io.EOF) {
+		return 0, r.err == nil
+	}
+	newest := room[n-1]
+	if r.kept {
+		p[0] = r.last
+	} else {
+		n--
+	}
+	r.kept, r.last = true, newest
+	return n, false
 }
 
 // Close implements io.Closer.
