@@ -78,7 +78,7 @@ func classify(err error) *Refusal {
 	case errors.As(err, &pe):
 		return &Refusal{Reason: string(pe.Reason), Section: pe.Section, Part: pe.Part, Expected: pe.Expected, Got: pe.Got, ErrorCode: proofCode(pe.Reason), Err: err}
 	case errors.As(err, &se):
-		return &Refusal{Reason: string(se.Reason), Section: se.Section, Part: se.Part, Expected: se.Expected, Got: se.Got, ErrorCode: codeInvalidSignature, Err: err}
+		return &Refusal{Reason: string(se.Reason), Section: "RFC 9421, section " + se.Section, Part: se.Part, Expected: se.Expected, Got: se.Got, ErrorCode: codeInvalidSignature, Err: err}
 	case errors.As(err, &te):
 		return &Refusal{Reason: string(te.Reason), Section: te.Section, Part: te.Part, Expected: te.Expected, Got: te.Got, ErrorCode: codeInvalidToken, Err: err}
 	case errors.As(err, &de):
@@ -87,6 +87,8 @@ func classify(err error) *Refusal {
 		return &Refusal{Reason: ReasonReplayed, Section: "RFC 9449, section 11.1", Part: "proof", Expected: "used once", ErrorCode: codeInvalidProof, Err: err}
 	case errors.Is(err, replay.ErrRestarted):
 		return &Refusal{Reason: ReasonRestarted, Section: "RFC 9449, section 11.1", Part: "proof", Expected: "made after this node started", ErrorCode: codeInvalidProof, Err: err}
+	case errors.Is(err, replay.ErrExpired): // it grew too old while it was checked
+		return &Refusal{Reason: ReasonReplayed, Section: "RFC 9449, section 11.1", Part: "proof", Expected: "young enough to be remembered", ErrorCode: codeInvalidProof, Err: err}
 	case errors.Is(err, replay.ErrFull):
 		return &Refusal{Reason: ReasonReplayFull, Part: "replay guard", Err: err}
 	}

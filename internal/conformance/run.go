@@ -67,7 +67,7 @@ func reasonOf(err error) (reason, section string) {
 	case errors.As(err, &pe):
 		return string(pe.Reason), pe.Section
 	case errors.As(err, &se):
-		return string(se.Reason), se.Section
+		return string(se.Reason), "RFC 9421, section " + se.Section
 	case errors.As(err, &te):
 		return string(te.Reason), te.Section
 	case errors.As(err, &de):
