@@ -177,6 +177,9 @@ func (b *baseBuilder) appendStructuredField(dst []byte, c *Component, lines []st
 		if err != nil {
 			return nil, fieldError(c, err)
 		}
+		if repeatedParam(list) {
+			return nil, componentError("2.1.1", c.id, "a List with each parameter once")
+		}
 		return sfv.AppendList(dst, list)
 	case Item:
 		lines, err := cleanLines(c, lines)
@@ -186,6 +189,9 @@ func (b *baseBuilder) appendStructuredField(dst []byte, c *Component, lines []st
 		item, err := sfv.ParseItem(lines...)
 		if err != nil {
 			return nil, fieldError(c, err)
+		}
+		if _, ok := item.Params.Repeated(); ok {
+			return nil, componentError("2.1.1", c.id, "an Item with each parameter once")
 		}
 		return sfv.AppendItem(dst, item)
 	}
@@ -199,8 +205,8 @@ func (b *baseBuilder) fieldType(name string) FieldType {
 	return registeredType(name)
 }
 
-// parseDictionaryField refuses a repeated key, of which this package would cover the last and the application may read
-// the first.
+// parseDictionaryField refuses a repeated key or parameter, of which this package would cover the last and the application
+// may read the first.
 func parseDictionaryField(c *Component, lines []string) (sfv.Dictionary, error) {
 	lines, err := cleanLines(c, lines)
 	if err != nil {
@@ -210,10 +216,19 @@ func parseDictionaryField(c *Component, lines []string) (sfv.Dictionary, error) 
 	if err != nil {
 		return nil, fieldError(c, err)
 	}
-	if _, ok := dict.Repeated(); ok {
-		return nil, componentError("2.1.1", c.id, "a Dictionary with each key once")
+	if _, ok := dict.Repeated(); ok || repeatedParam(dict) {
+		return nil, componentError("2.1.1", c.id, "a Dictionary with each key and parameter once")
 	}
 	return dict, nil
+}
+
+func repeatedParam(members []sfv.Member) bool {
+	for i := range members {
+		if members[i].RepeatedParam() {
+			return true
+		}
+	}
+	return false
 }
 
 func fieldError(c *Component, err error) *Error {

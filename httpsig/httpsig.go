@@ -19,7 +19,7 @@
 // draft-richer-oauth-httpsig-03. Signature parameters that this package doesn't know are signed as they were received.
 //
 // What is refused beyond the RFC: repeated labels and parameters, of which the Structured Fields parser would keep the
-// last; Dictionary fields with a repeated key under `;sf` and `;key`; query parameters that aren't UTF-8. With each of
+// last; fields with a repeated key or parameter under `;sf` and `;key`; query parameters that aren't UTF-8. With each of
 // them two recipients could read one signed message in two ways.
 //
 // What isn't checked: the body, whose digest is a field like any other (package contentdigest); whether a nonce was used

@@ -178,19 +178,27 @@ func (p *parser) list() (List, error) {
 
 // dictionary reads a Dictionary into dict, which is empty.
 func (p *parser) dictionary(dict Dictionary) (Dictionary, error) {
+	repeated := false
 	for !p.done() {
 		if len(dict) == MaxMembers {
 			return nil, p.fail("too many members")
 		}
 		dict = append(room(dict, p, ","), Member{})
-		if err := p.dictionaryMember(&dict[len(dict)-1]); err != nil {
+		m := &dict[len(dict)-1]
+		if err := p.dictionaryMember(m); err != nil {
 			return nil, err
+		}
+		if n := len(dict) - 1; n < smallIndex && dict[:n].Get(m.Key) != nil {
+			repeated = true
 		}
 		if err := p.separator(); err != nil {
 			return nil, err
 		}
 	}
-	return lastMembers(dict), nil
+	if repeated || len(dict) > smallIndex {
+		dict = lastMembers(dict)
+	}
+	return dict, nil
 }
 
 // dictionaryMember reads a key with its value into m, which is zero.
@@ -288,7 +296,7 @@ func (p *parser) item(it *Item) (err error) {
 
 // parameters reads parameters (RFC 9651, section 4.2.3.2).
 func (p *parser) parameters() (Params, error) {
-	start := len(p.params)
+	start, repeated := len(p.params), false
 	for n := 0; p.accept(';'); n++ {
 		if n == MaxInner || len(p.params) == MaxTotal {
 			return nil, p.fail("too many parameters")
@@ -309,15 +317,21 @@ func (p *parser) parameters() (Params, error) {
 				p.odd++
 			}
 		}
+		if n < smallIndex && Params(p.params[start:]).has(key) {
+			repeated = true
+		}
 		p.params = append(room(p.params, p, ";"), Param{Key: key, Value: v})
 	}
-	if len(p.params) == start {
+	own := Params(p.params[start:])
+	if len(own) == 0 {
 		return nil, nil
 	}
-	own := lastParams(p.params[start:])
-	if len(own) < len(p.params)-start {
-		p.odd++
+	if repeated || len(own) > smallIndex {
+		n := len(own)
+		if own = lastParams(own); len(own) < n {
+			p.odd++
+		}
+		p.params = p.params[:start+len(own)]
 	}
-	p.params = p.params[:start+len(own)]
 	return own[:len(own):len(own)], nil
 }

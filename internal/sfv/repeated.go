@@ -2,6 +2,9 @@ package sfv
 
 import "hash/maphash"
 
+// smallIndex is the number of keys up to which comparing each with each is cheaper than hashing.
+const smallIndex = 16
+
 // lastMembers keeps the last member of each key, at the place of the first (RFC 9651, section 4.2.2).
 func lastMembers(dict Dictionary) Dictionary {
 	return keepLast(dict, func(m *Member) string { return m.Key }, func(m *Member) { m.Repeated = true })
@@ -12,20 +15,9 @@ func lastParams(params Params) Params {
 	return keepLast(params, func(p *Param) string { return p.Key }, func(p *Param) { p.Repeated = true })
 }
 
-// smallIndex is the number of keys up to which comparing each with each is cheaper than hashing.
-const smallIndex = 16
-
 // keepLast removes all elements of s but the last of each key, puts that where the first was, and marks it. It takes
 // linear time; s has at most MaxMembers elements.
 func keepLast[S ~[]E, E any](s S, key func(*E) string, mark func(*E)) S {
-	if len(s) <= smallIndex {
-		return keepLastOfFew(s, key, mark)
-	}
-	return keepLastOfMany(s, key, mark)
-}
-
-// keepLastOfMany is a function of its own for its large frame.
-func keepLastOfMany[S ~[]E, E any](s S, key func(*E) string, mark func(*E)) S {
 	var slots [2 * MaxMembers]uint16 // by hash: place of the key in s, plus one
 	seed := maphash.MakeSeed()
 	n := 0
@@ -38,30 +30,11 @@ func keepLastOfMany[S ~[]E, E any](s S, key func(*E) string, mark func(*E)) S {
 				*slot = uint16(n)
 				break
 			}
-			if place = int(*slot) - 1; key(&s[place]) == key(&s[i]) {
+			if first := int(*slot) - 1; key(&s[first]) == key(&s[i]) {
 				mark(&s[i])
+				place = first
 				break
 			}
-			place = n
-		}
-		if place != i {
-			s[place] = s[i]
-		}
-	}
-	return s[:n]
-}
-
-func keepLastOfFew[S ~[]E, E any](s S, key func(*E) string, mark func(*E)) S {
-	n := 0
-	for i := range s {
-		place := 0
-		for place < n && key(&s[place]) != key(&s[i]) {
-			place++
-		}
-		if place < n {
-			mark(&s[i])
-		} else {
-			n++
 		}
 		if place != i {
 			s[place] = s[i]

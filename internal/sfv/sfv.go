@@ -147,6 +147,15 @@ func (p Params) Get(key string) (Value, bool) {
 	return Value{}, false
 }
 
+func (p Params) has(key string) bool {
+	for i := range p {
+		if p[i].Key == key {
+			return true
+		}
+	}
+	return false
+}
+
 // Repeated returns a key that was there more than once, and false if there is none.
 func (p Params) Repeated() (key string, ok bool) {
 	for i := range p {
@@ -180,6 +189,19 @@ type Member struct {
 
 // IsInner reports whether m is an Inner List.
 func (m *Member) IsInner() bool { return m.Value.kind == 0 }
+
+// RepeatedParam reports whether m or an item in it has a parameter more than once.
+func (m *Member) RepeatedParam() bool {
+	if _, ok := m.Params.Repeated(); ok {
+		return true
+	}
+	for i := range m.Items {
+		if _, ok := m.Items[i].Params.Repeated(); ok {
+			return true
+		}
+	}
+	return false
+}
 
 // List is a parsed List.
 type List []Member
