@@ -39,7 +39,7 @@ bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 fuzz:
-	GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
+	GO="$(GO)" FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 lint: format vet staticcheck vuln
 

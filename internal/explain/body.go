@@ -48,7 +48,7 @@ func digestCheck(lines []string, body []byte) Check {
 	if de, ok := errors.AsType[*contentdigest.Error](err); ok {
 		c.Reason, c.Why = string(de.Reason), de.Detail
 		if de.Reason == contentdigest.Mismatch {
-			c.Expected, c.Got = contentdigest.Sum(de.Algorithm, body), strings.Join(lines, ", ")
+			c.Expected, c.Got, c.Why = strings.Join(lines, ", "), contentdigest.Sum(de.Algorithm, body), ""
 			if trimmed := bytes.TrimRight(body, "\r\n"); len(trimmed) < len(body) && digests.Verify(trimmed) == nil {
 				c.Why = "it would be right without the line end after the body, which the capture may have added"
 			}

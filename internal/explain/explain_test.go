@@ -270,6 +270,8 @@ func TestFinds(t *testing.T) {
 		{"method of a signature", swap(t, sig, "POST /", "PUT /"), nil, []string{"signature sig1: signature: signature-invalid"}},
 		{"no signature", withoutField(t, withoutField(t, sig, "Signature"), "Signature-Input"), nil, []string{"signature: Signature-Input and Signature are well formed: signature-missing"}},
 		{"late signature", sig, func(in *Input) { in.Now = now.Add(2 * time.Minute) }, []string{"signature sig1: created and expires: signature-too-old"}},
+		{"three things wrong with a signature", plain(t, httpsig.SignerConfig{Key: p.client, Tag: holdfast.TagHTTPSig, Nonce: httpsig.NoNonce, Alg: true}, "https://api.example/a?b=1"), nil, []string{
+			"signature sig1: coverage: signature-coverage", "signature sig1: parameters: signature-parameter", "signature sig1: parameters: signature-parameter"}},
 		{"tag of another use", swap(t, sig, `tag="httpsig-oauth"`, `tag="other"`), nil, []string{"HTTPSig: has the scheme's signature: signature-missing"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
