@@ -52,6 +52,7 @@ var rules = func() map[string]rule {
 		"internal/explain":     {ours: append([]string{"."}, below...), free: true},
 		"internal/config":      {ours: slices.Concat(below, adapters), free: true},
 		"internal/demo":        {ours: slices.Concat(below, adapters, []string{"holdfasttest", "internal/config"}), free: true},
+		"internal/bench":       {ours: append([]string{"."}, below...)},
 		"internal/conformance": {ours: slices.Concat(below, adapters, []string{"holdfasttest"}), free: true},
 		"internal/arch":        {},
 		"cmd/holdfast": {free: true, ours: slices.Concat(below, adapters, []string{
