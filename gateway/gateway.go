@@ -248,10 +248,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers with a refusal that is the gateway's own.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, refusal *holdfast.Refusal) {
+	g.observe(r, refusal)
+	refusal.ServeHTTP(w, r)
+}
+
+func (g *Gateway) observe(r *http.Request, refusal *holdfast.Refusal) {
 	for _, o := range g.observers {
 		o.Observe(r.Context(), r, nil, refusal)
 	}
-	refusal.ServeHTTP(w, r)
 }
 
 // Close closes the idle connections to upstreams. Requests under way are not disturbed.

@@ -23,12 +23,14 @@ import (
 
 // exchange is one request on its way to the upstream and back.
 type exchange struct {
+	request *http.Request // the client's
 	route   *route
 	verdict *holdfast.Verdict // nil on a public route
 	target  target
 	path    string                // for the upstream
 	header  http.Header           // of the answer, from before the upstream was asked
 	failed  atomic.Pointer[error] // why the client's body couldn't be read to its end
+	told    bool                  // the client and the observers know
 	cancel  context.CancelFunc    // ends the exchange
 	lease   *time.Timer           // cancels when the token expires; nil if the answer doesn't outlive it
 	ident   string                // for the identity header
@@ -43,11 +45,11 @@ const statusClientGone = 499
 
 // forward sends a request that was let through to the upstream.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
-	x := &exchange{route: rt}
+	x := &exchange{request: r, route: rt}
 	x.verdict, _ = holdfast.FromContext(r.Context())
 	var refusal *holdfast.Refusal
 	if x.target, refusal = parseTarget(r); refusal == nil {
-		refusal = g.confirm(r, x)
+		refusal = g.confirm(x)
 	}
 	if refusal == nil {
 		x.path, refusal = rt.upstreamPath(x.target.path)
@@ -73,29 +75,32 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 	clear(w.Header())
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), exchangeKey{}, x))
 	x.cancel = cancel
-	defer x.end()
+	defer g.end(x)
 	g.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// end releases what an exchange holds.
-func (x *exchange) end() {
+// end releases what an exchange holds. A body that failed when the answer had begun has cut that off, and is told here.
+func (g *Gateway) end(x *exchange) {
 	x.cancel()
 	if x.lease != nil {
 		x.lease.Stop()
+	}
+	if failed := x.failed.Load(); failed != nil && !x.told {
+		g.observe(x.request, bodyRefusal(*failed))
 	}
 }
 
 // confirm refuses what was verified for another route than it was matched to: behind a fixed origin or a trusted peer,
 // the host that a proof covers isn't the Host field's.
-func (g *Gateway) confirm(r *http.Request, x *exchange) *holdfast.Refusal {
+func (g *Gateway) confirm(x *exchange) *holdfast.Refusal {
 	if x.verdict == nil {
 		return nil
 	}
 	_, host := origin(x.verdict.TargetURI)
-	if host == r.Host {
+	if host == x.request.Host {
 		return nil // as matched
 	}
-	if rt, refusal := g.routes.find(host, x.target.path, r.Method); refusal != nil || rt != x.route {
+	if rt, refusal := g.routes.find(host, x.target.path, x.request.Method); refusal != nil || rt != x.route {
 		return &holdfast.Refusal{Reason: ReasonHost, Section: "RFC 9110, section 7.4", Part: "host", Expected: x.route.Host,
 			Got: host, Status: http.StatusMisdirectedRequest}
 	}
@@ -184,7 +189,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	}
 	if out.Body != nil {
 		in := pr.In
-		out.Body = &heldBody{ReadCloser: out.Body, hold: x.verdict != nil && x.verdict.BodyCovered, done: func(err error) {
+		out.Body = &watchedBody{ReadCloser: out.Body, done: func(err error) {
 			if err != io.EOF {
 				x.failed.Store(&err)
 				return
@@ -254,7 +259,8 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
 	maps.Copy(w.Header(), x.header)
 	if failed := x.failed.Load(); failed != nil {
-		g.refuse(w, r, bodyRefusal(*failed))
+		x.told = true
+		g.refuse(w, x.request, bodyRefusal(*failed))
 		return
 	}
 	status := http.StatusBadGateway
