@@ -132,7 +132,7 @@ type check struct {
 	ok   func(context.Context) error
 }
 
-// AddCheck makes readiness depend on ok, which has 2 s to answer each time it is asked.
+// AddCheck makes readiness depend on ok. Each time, all checks together have 2 s to answer.
 func (t *Telemetry) AddCheck(name string, ok func(context.Context) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
