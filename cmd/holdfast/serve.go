@@ -35,10 +35,11 @@ func (c *issuerCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer p.close()
-	cfg, err := p.file.IssuerConfig()
+	cfg, ready, err := p.file.IssuerConfig()
 	if err != nil {
 		return usageError{err}
 	}
+	p.telemetry.AddCheck("memory of proofs", ready)
 	cfg.Observer = p.observe
 	server, err := issuer.New(cfg)
 	if err != nil {
@@ -70,7 +71,7 @@ func (c *gatewayCommand) Run(ctx context.Context, std streams) error {
 		return usageError{err}
 	}
 	defer proxy.Close()
-	p.telemetry.AddCheck("issuer keys", ready)
+	p.telemetry.AddCheck("issuer keys and memory of proofs", ready)
 	server := proxy.NewServer()
 	server.Handler = p.telemetry.Handler(server.Handler)
 	s := p.file.Gateway

@@ -71,7 +71,7 @@ const issuerText = `issuer:
 `
 
 func TestIssuerConfig(t *testing.T) {
-	cfg, err := loadStaged(t, issuerText).IssuerConfig()
+	cfg, _, err := loadStaged(t, issuerText).IssuerConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestIssuerConfig(t *testing.T) {
 func TestIssuerConfigHash(t *testing.T) {
 	sum := sha256.Sum256([]byte(strings.Repeat("c", 43)))
 	text := strings.Replace(issuerText, "secret_file: client.secret", "secret_sha256: '"+hex.EncodeToString(sum[:])+"'", 1)
-	cfg, err := loadStaged(t, text).IssuerConfig()
+	cfg, _, err := loadStaged(t, text).IssuerConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestIssuerConfigRefuses(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			refuses(t, issuerText, tc.old, tc.new, tc.want, func(f *File) error {
-				_, err := f.IssuerConfig()
+				_, _, err := f.IssuerConfig()
 				return err
 			})
 		})
@@ -150,6 +150,7 @@ func refuses(t *testing.T, text, old, replacement, want string, build func(*File
 const gatewayText = `gateway:
   external_origin: https://api.example
   audience: https://api.example
+  replay: {insecure_accept_older: true} # ready at once
   trusted_peers: [10.0.0.0/8]
   issuers:
     - url: https://issuer.example
@@ -211,6 +212,27 @@ func TestGatewayConfigRefuses(t *testing.T) {
 				_, err := buildGateway(f)
 				return err
 			})
+		})
+	}
+}
+
+func TestServersAreReadyOnceTheirMemoryHasBegun(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		text  string
+		ready bool
+	}{
+		{"just started", issuerText, false},
+		{"older proofs accepted", strings.Replace(issuerText, "issuer:\n", "issuer:\n  replay: {insecure_accept_older: true}\n", 1), true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, ready, err := loadStaged(t, tc.text).IssuerConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ready(t.Context()); (err == nil) != tc.ready {
+				t.Errorf("got %v, want ready: %t", err, tc.ready)
+			}
 		})
 	}
 }

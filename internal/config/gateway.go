@@ -111,7 +111,7 @@ type Service struct {
 }
 
 // GatewayConfig turns the section into the gateway's configuration. ctx ends the fetching of keys; ready tells whether
-// every issuer's keys are there.
+// every issuer's keys are there and the memory of proofs has begun.
 func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Config, ready func(context.Context) error, err error) {
 	b, s := &builder{file: f}, f.Gateway
 	b.tls("gateway.tls", s.TLS)
@@ -132,8 +132,9 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 		cfg.Routes = append(cfg.Routes, b.route(fmt.Sprintf("gateway.routes[%d]", i), r))
 	}
 	t := b.tokens(ctx, "gateway", s)
+	guard, begun := b.guard("gateway.replay", s.Replay)
 	vc := holdfast.Config{
-		Tokens: t.verifier, Replay: b.guard("gateway.replay", s.Replay), External: b.external(s, peers),
+		Tokens: t.verifier, Replay: guard, External: b.external(s, peers),
 		Freshness: s.Freshness, Skew: exact(s.Skew), Realm: s.Realm, Observers: svc.Observers,
 	}
 	for _, a := range s.DPoPAlgorithms {
@@ -148,7 +149,8 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 	if cfg.Verifier, err = holdfast.NewVerifier(vc); err != nil {
 		return gateway.Config{}, nil, &Error{Path: "gateway", Problem: err.Error(), Err: err}
 	}
-	return cfg, t.ready, nil
+	ready = func(ctx context.Context) error { return errors.Join(begun(ctx), t.ready(ctx)) }
+	return cfg, ready, nil
 }
 
 // exact keeps a written 0s from meaning the default.

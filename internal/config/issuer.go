@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -54,25 +55,27 @@ type Replay struct {
 	InsecureAcceptOlder bool `yaml:"insecure_accept_older" default:"false" help:"Accept proofs made before this process started: whoever recorded one before a restart can use it once more."`
 }
 
-// IssuerConfig turns the section into the issuer's configuration. It opens the key files, and makes none.
-func (f *File) IssuerConfig() (issuer.Config, error) {
+// IssuerConfig turns the section into the issuer's configuration. It opens the key files, and makes none. ready tells
+// whether the memory of proofs has begun.
+func (f *File) IssuerConfig() (cfg issuer.Config, ready func(context.Context) error, err error) {
 	b, s := &builder{file: f}, f.Issuer
 	b.tls("issuer.tls", s.TLS)
 	if err := b.required("issuer", s); err != nil {
-		return issuer.Config{}, err
+		return issuer.Config{}, nil, err
 	}
-	cfg := issuer.Config{
+	guard, ready := b.guard("issuer.replay", s.Replay)
+	cfg = issuer.Config{
 		Issuer:        s.URL,
 		Signer:        b.signer("issuer.key_file", s.KeyFile),
 		Secret:        b.secret("issuer.nonce_secret_file", s.NonceSecret),
 		RequireNonce:  s.RequireNonce,
 		TokenLifetime: s.TokenLifetime,
-		Replay:        b.guard("issuer.replay", s.Replay),
+		Replay:        guard,
 	}
 	for i, c := range s.Clients {
 		cfg.Clients = append(cfg.Clients, b.client(fmt.Sprintf("issuer.clients[%d]", i), c))
 	}
-	return cfg, b.err()
+	return cfg, ready, b.err()
 }
 
 func (b *builder) tls(path string, t TLS) {
@@ -95,15 +98,25 @@ func (b *builder) signer(path, name string) *keys.Signer {
 	return signer
 }
 
-func (b *builder) guard(path string, r Replay) replay.Guard {
-	guard, err := replay.NewMemory(replay.MemoryConfig{
+// guard makes a memory of proofs. It is ready once an honest client's fresh proof can't be refused any more for having
+// been made before the memory began.
+func (b *builder) guard(path string, r Replay) (guard replay.Guard, ready func(context.Context) error) {
+	m, err := replay.NewMemory(replay.MemoryConfig{
 		Capacity: r.Capacity, Share: min(r.Share, r.Capacity), InsecureAcceptOlder: r.InsecureAcceptOlder,
 	})
 	if err != nil {
 		b.fail(path, "%w", err)
+		return nil, nil
+	}
+	if r.InsecureAcceptOlder {
+		return m, func(context.Context) error { return nil }
+	}
+	return m, func(context.Context) error {
+		if wait := time.Until(m.Begins().Add(time.Second)); wait > 0 {
+			return fmt.Errorf("the memory of proofs begins in %s", wait.Round(time.Second))
+		}
 		return nil
 	}
-	return guard
 }
 
 func (b *builder) client(path string, c Client) issuer.Client {
