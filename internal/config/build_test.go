@@ -150,7 +150,6 @@ func refuses(t *testing.T, text, old, replacement, want string, build func(*File
 const gatewayText = `gateway:
   external_origin: https://api.example
   audience: https://api.example
-  replay: {insecure_accept_older: true} # ready at once
   trusted_peers: [10.0.0.0/8]
   issuers:
     - url: https://issuer.example
@@ -163,6 +162,7 @@ const gatewayText = `gateway:
       upstream: http://127.0.0.1:1
       cover: ["@query"]
       body: buffered
+  replay: {insecure_accept_older: true} # ready at once
 `
 
 func buildGateway(f *File) (gateway.Config, error) {
