@@ -94,6 +94,13 @@ func (c *Case) check() error {
 	case c.Endpoint != "" && c.Request == nil:
 		return errors.New("no request")
 	}
+	for _, m := range [...]*message{c.Request, c.Response} {
+		if m != nil {
+			if _, err := m.body(); err != nil {
+				return fmt.Errorf("body_b64: %w", err)
+			}
+		}
+	}
 	return nil
 }
 

@@ -65,6 +65,7 @@ func TestReadRefuses(t *testing.T) {
 		{"case without message", `[{"id": "x"}]`},
 		{"unknown expectation", `[{"id": "x", "request": {"method": "GET", "url": "https://a/"}, "expect": "pass"}]`},
 		{"unknown endpoint", `[{"id": "x", "request": {"method": "GET", "url": "https://a/"}, "endpoint": "par"}]`},
+		{"body not in base64", `[{"id": "x", "request": {"method": "GET", "url": "https://a/", "body_b64": "%"}}]`},
 		{"not JSON", `{`},
 	}
 	for _, tc := range tests {
