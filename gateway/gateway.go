@@ -69,7 +69,8 @@ type Config struct {
 	// PlainPrefix starts the names of plain headers. If empty, "X-Holdfast-". Fields with it are dropped from clients'
 	// requests even if PlainHeaders is off.
 	PlainPrefix string
-	// TrustedPeers are edges in front of the gateway: their X-Forwarded-For is extended. Anybody else's is replaced.
+	// TrustedPeers are edges in front of the gateway: their X-Forwarded-For is extended, and on public routes upstreams
+	// are told their X-Forwarded-Proto and X-Forwarded-Host. What the Verifier believes is its own configuration.
 	TrustedPeers []netip.Prefix
 	// UpstreamTLS is used towards https upstreams. If nil, the system's roots.
 	UpstreamTLS *tls.Config

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,31 +203,46 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// setForwarded tells the upstream what the client called: what was verified, where something was.
+// setForwarded tells the upstream what the client called, as it was verified. On a public route, that is what a trusted
+// peer says, or else the connection.
 func (g *Gateway) setForwarded(pr *httputil.ProxyRequest, x *exchange) {
-	scheme, host := "http", pr.In.Host
-	if pr.In.TLS != nil {
+	in, out := pr.In, pr.Out.Header
+	scheme, host := "http", in.Host
+	if in.TLS != nil {
 		scheme = "https"
 	}
-	if x.verdict != nil {
+	addr, trusted := g.peer(in.RemoteAddr)
+	switch {
+	case x.verdict != nil:
 		scheme, host = origin(x.verdict.TargetURI)
-	}
-	h := pr.Out.Header
-	h.Set("X-Forwarded-Proto", scheme)
-	h.Set("X-Forwarded-Host", host)
-	peer, err := netip.ParseAddrPort(pr.In.RemoteAddr)
-	if err != nil {
-		return // not over TCP: there is no address to tell
-	}
-	addr := peer.Addr().Unmap()
-	chain := addr.String()
-	for _, p := range g.trusted {
-		if before := pr.In.Header["X-Forwarded-For"]; p.Contains(addr) && len(before) > 0 {
-			chain = strings.Join(before, ", ") + ", " + chain
-			break
+	case trusted:
+		if s := in.Header["X-Forwarded-Proto"]; len(s) == 1 && (s[0] == "http" || s[0] == "https") {
+			scheme = s[0]
+		}
+		if h := in.Header["X-Forwarded-Host"]; len(h) == 1 && h[0] != "" {
+			host = h[0]
 		}
 	}
-	h.Set("X-Forwarded-For", chain)
+	out.Set("X-Forwarded-Proto", scheme)
+	out.Set("X-Forwarded-Host", host)
+	if !addr.IsValid() {
+		return // not over TCP: there is no address to tell
+	}
+	chain := []string{addr.String()}
+	if trusted {
+		chain = append(slices.Clone(in.Header["X-Forwarded-For"]), chain...)
+	}
+	out.Set("X-Forwarded-For", strings.Join(chain, ", "))
+}
+
+// peer returns the address at the other end of the connection, and whether it is a trusted peer's.
+func (g *Gateway) peer(remote string) (netip.Addr, bool) {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	addr := ap.Addr().Unmap()
+	return addr, slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // modify looks at the upstream's answer before the client gets it.

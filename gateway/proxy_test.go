@@ -226,14 +226,32 @@ func TestPublicFields(t *testing.T) {
 	}
 }
 
-func TestForwardedForOfATrustedPeer(t *testing.T) {
+func TestForwardedByAPeer(t *testing.T) {
 	up := newUpstream(t)
-	g := serve(t, Config{Routes: public(up.url(t)), TrustedPeers: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	r := request(t, "GET", g.url+"/", nil)
-	r.Header.Set("X-Forwarded-For", "192.0.2.1")
-	do(t, http.DefaultClient, r)
-	if got, want := (<-up.seen).header.Get("X-Forwarded-For"), "192.0.2.1, 127.0.0.1"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	sent := http.Header{"X-Forwarded-For": {"192.0.2.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"api.example"}}
+	for _, tc := range []struct {
+		name, peers      string
+		edit             func(http.Header)
+		chain, at, proto string
+	}{
+		{"trusted", "127.0.0.0/8", func(http.Header) {}, "192.0.2.1, 127.0.0.1", "api.example", "https"},
+		{"not trusted", "10.0.0.0/8", func(http.Header) {}, "127.0.0.1", "x.example", "http"},
+		{"two schemes", "127.0.0.0/8", func(h http.Header) { h.Add("X-Forwarded-Proto", "http") }, "192.0.2.1, 127.0.0.1", "api.example", "http"},
+		{"no scheme at all", "127.0.0.0/8", func(h http.Header) { h.Set("X-Forwarded-Proto", "gopher") }, "192.0.2.1, 127.0.0.1", "api.example", "http"},
+		{"two hosts", "127.0.0.0/8", func(h http.Header) { h.Add("X-Forwarded-Host", "b") }, "192.0.2.1, 127.0.0.1", "x.example", "https"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := serve(t, Config{Routes: public(up.url(t)), TrustedPeers: []netip.Prefix{netip.MustParsePrefix(tc.peers)}})
+			r := request(t, "GET", g.url+"/", nil)
+			r.Host, r.Header = "x.example", sent.Clone()
+			tc.edit(r.Header)
+			do(t, http.DefaultClient, r)
+			h := (<-up.seen).header
+			got := []string{h.Get("X-Forwarded-For"), h.Get("X-Forwarded-Host"), h.Get("X-Forwarded-Proto")}
+			if diff := cmp.Diff(got, []string{tc.chain, tc.at, tc.proto}); diff != "" {
+				t.Errorf("got -, want +:\n%s", diff)
+			}
+		})
 	}
 }
 
