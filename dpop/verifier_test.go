@@ -196,7 +196,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"jwk a string", f.with(t, h.with("jwk", "key"), c), KeyRefused, 6, "jwk"},
 		{"jwk null", f.with(t, h.with("jwk", null), c), KeyRefused, 6, "jwk"},
 		{"key of another algorithm", f.with(t, h.with("alg", "ES384"), c), KeyRefused, 6, "jwk: keys: key-algorithm at alg"},
-		{"other key", f.with(t, h.with("jwk", other.header["jwk"]), c), BadSignature, 6, ""},
+		{"signed by another key", with(func(r *Request) { r.Fields = other.with(t, h, c).Fields }), BadSignature, 6, ""},
 		{"no signature", with(func(r *Request) { r.Fields = []string{proof[:strings.LastIndex(proof, ".")+1]} }), Malformed, 2, "jws: not-compact"},
 		{"private key", f.with(t, h.with("jwk", privateJWK(t, f.signer)), c), KeyRefused, 7, "jwk: keys: key-private at d"},
 
@@ -223,6 +223,8 @@ func TestVerifyRefuses(t *testing.T) {
 		{"ath null", f.with(t, h, c.with("ath", null)), TokenMismatch, 12, "ath"},
 		{"ath of another token", with(func(r *Request) { r.Token += "x" }), TokenMismatch, 12, "ath"},
 		{"ath in standard base64", f.with(t, h, c.with("ath", c["ath"].(string)+"=")), TokenMismatch, 12, "ath"},
+		// Before the signature: the key that a stranger brings is never computed with.
+		{"another key, whose signature doesn't hold", f.with(t, h.with("jwk", other.header["jwk"]), c), KeyMismatch, 12, "jkt"},
 		{"token bound to another key", with(func(r *Request) { r.Thumbprint = other.request.Thumbprint }), KeyMismatch, 12, "jkt"},
 		{"token bound to no key", with(func(r *Request) { r.Thumbprint = keys.Thumbprint{} }), KeyMismatch, 12, "jkt"},
 		{"code bound to another key", with(func(r *Request) { r.Token, r.Thumbprint = "", other.request.Thumbprint }), KeyMismatch, 12, "jkt"},
