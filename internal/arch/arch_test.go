@@ -55,6 +55,8 @@ var rules = func() map[string]rule {
 		"internal/bench":       {ours: append([]string{"."}, below...)},
 		"internal/conformance": {ours: slices.Concat(below, adapters, []string{"holdfasttest"}), free: true},
 		"internal/arch":        {},
+		"examples/client":      {ours: append([]string{"."}, below...), others: []string{"golang.org/x/oauth2"}},
+		"examples/server":      {ours: append([]string{"."}, below...)},
 		"cmd/holdfast": {free: true, ours: slices.Concat(below, adapters, []string{
 			"internal/config", "internal/explain", "internal/demo", "internal/conformance"})},
 	}
