@@ -22,9 +22,10 @@ const module = "github.com/holdfast-project/holdfast"
 // Groups of packages, by path below the module. Each may import what its rule names and nothing else of this module.
 var (
 	foundation = []string{"internal/base64url", "internal/strictjson", "internal/sfv", "internal/htu"}
-	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay"}
-	below      = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
-	adapters   = []string{".", "issuer", "gateway", "internal/telemetry"}
+	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay",
+		"popsession", "popstream", "signedurl"}
+	below    = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
+	adapters = []string{".", "issuer", "gateway", "internal/telemetry"}
 )
 
 // rule is what a package may import.
@@ -63,6 +64,8 @@ var rules = func() map[string]rule {
 	for _, p := range specs {
 		m[p] = rule{ours: slices.Concat(foundation, []string{"keys", "internal/jws"}), others: []string{"golang.org/x/crypto/"}}
 	}
+	// Session tickets are CBOR.
+	m["popsession"] = rule{ours: slices.Concat(foundation, []string{"keys"}), others: []string{"github.com/fxamacker/cbor/v2"}}
 	return m
 }()
 
