@@ -276,6 +276,7 @@ func TestRedacted(t *testing.T) {
 	if !strings.HasSuffix(logged.String(), "signer=[redacted]\n") {
 		t.Errorf("slog: got %q", logged.String())
 	}
+	//lint:ignore SA9005 that nothing of it is marshalled is the point
 	if text, err := json.Marshal(signer); err != nil || string(text) != "{}" {
 		t.Errorf("json: got %s, %v", text, err)
 	}

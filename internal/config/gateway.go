@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/replay"
 )
 
 // Gateway is the section of the reverse proxy.
@@ -132,7 +133,10 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 		cfg.Routes = append(cfg.Routes, b.route(fmt.Sprintf("gateway.routes[%d]", i), r))
 	}
 	t := b.tokens(ctx, "gateway", s)
-	guard, begun := b.guard("gateway.replay", s.Replay)
+	// A proof may be dated Skew ahead, and is good for Freshness and Skew more.
+	guard, begun := b.guard("gateway.replay", s.Replay, replay.MemoryConfig{
+		Skew: exact(s.Skew), Horizon: max(s.Freshness+2*s.Skew+time.Minute, 10*time.Minute),
+	})
 	vc := holdfast.Config{
 		Tokens: t.verifier, Replay: guard, External: b.external(s, peers),
 		Freshness: s.Freshness, Skew: exact(s.Skew), Realm: s.Realm, Observers: svc.Observers,

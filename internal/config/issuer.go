@@ -63,7 +63,7 @@ func (f *File) IssuerConfig() (cfg issuer.Config, ready func(context.Context) er
 	if err := b.required("issuer", s); err != nil {
 		return issuer.Config{}, nil, err
 	}
-	guard, ready := b.guard("issuer.replay", s.Replay)
+	guard, ready := b.guard("issuer.replay", s.Replay, replay.MemoryConfig{})
 	cfg = issuer.Config{
 		Issuer:        s.URL,
 		Signer:        b.signer("issuer.key_file", s.KeyFile),
@@ -99,11 +99,10 @@ func (b *builder) signer(path, name string) *keys.Signer {
 }
 
 // guard makes a memory of proofs. It is ready once an honest client's fresh proof can't be refused any more for having
-// been made before the memory began.
-func (b *builder) guard(path string, r Replay) (guard replay.Guard, ready func(context.Context) error) {
-	m, err := replay.NewMemory(replay.MemoryConfig{
-		Capacity: r.Capacity, Share: min(r.Share, r.Capacity), InsecureAcceptOlder: r.InsecureAcceptOlder,
-	})
+// been made before the memory began. cfg says what the proofs' verifier grants.
+func (b *builder) guard(path string, r Replay, cfg replay.MemoryConfig) (guard replay.Guard, ready func(context.Context) error) {
+	cfg.Capacity, cfg.Share, cfg.InsecureAcceptOlder = r.Capacity, min(r.Share, r.Capacity), r.InsecureAcceptOlder
+	m, err := replay.NewMemory(cfg)
 	if err != nil {
 		b.fail(path, "%w", err)
 		return nil, nil

@@ -63,10 +63,13 @@ func secondOpinion(t testing.TB, text string, jwk json.RawMessage, payload []byt
 	algs := []jose.SignatureAlgorithm{jose.HS256, jose.ES256, jose.ES512, jose.RS256, jose.EdDSA}
 	var parsed *jose.JSONWebSignature
 	var err error
-	if payload != nil {
+	switch {
+	case payload != nil:
 		parsed, err = jose.ParseDetached(text, payload, algs)
-	} else {
-		parsed, err = jose.ParseSigned(text, algs)
+	case strings.HasPrefix(text, "{"):
+		parsed, err = jose.ParseSignedJSON(text, algs)
+	default:
+		parsed, err = jose.ParseSignedCompact(text, algs)
 	}
 	if err != nil {
 		return "reject"
