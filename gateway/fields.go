@@ -8,25 +8,26 @@ import (
 	"github.com/holdfast-project/holdfast"
 )
 
-// Names are compared folded: in lower case, with every byte that isn't a letter or digit as a hyphen. Servers that turn
-// fields into variables (CGI and its descendants) make one name of X-User, X_User and X.User.
+// Servers that turn fields into variables (CGI and its descendants) make one name of X-User, X_User and X.User. So a
+// field whose name has other bytes than letters, digits and hyphens ends here, as it does at nginx: it could stand in for
+// one that a proof covers, or for one of the gateway's own. Names below are canonical (http.CanonicalHeaderKey).
 
 // dropped are fields that no client may send to an upstream, on any route.
 var dropped = []string{
-	"forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip", "x-host", // who and where
-	"client-cert", "client-cert-chain", "x-client-cert", "x-arr-clientcert", "remote-user", // as whom
-	"x-http-method", "x-http-method-override", "x-method-override", // another method than was verified
-	"proxy", // the variable HTTP_PROXY of CGI programs
+	"Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Cluster-Client-Ip", "X-Host", // who and where
+	"Client-Cert", "Client-Cert-Chain", "X-Client-Cert", "X-Arr-Clientcert", "Remote-User", // as whom
+	"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", // another method than was verified
+	"Proxy", // the variable HTTP_PROXY of CGI programs
 }
 
 var droppedPrefixes = []string{
-	"x-forwarded-", "x-original-", "x-rewrite-", "x-envoy-", "x-remote-", "ssl-client-", "x-ssl-", "x-amzn-mtls-",
+	"X-Forwarded-", "X-Original-", "X-Rewrite-", "X-Envoy-", "X-Remote-", "Ssl-Client-", "X-Ssl-", "X-Amzn-Mtls-",
 }
 
 // proofs are fields that were checked here and end here.
-var proofs = []string{"authorization", "dpop", "signature", "signature-input", "signature-key"}
+var proofs = []string{"Authorization", "Dpop", "Signature", "Signature-Input", "Signature-Key"}
 
-var proofPrefixes = []string{"pop-"}
+var proofPrefixes = []string{"Pop-"}
 
 // connectionOptions are what Connection may name. A client that has others removed could take away fields that its
 // proof covers, after they were verified.
@@ -37,38 +38,43 @@ var connectionOptions = map[string]bool{
 
 // fieldRules say which of a client's fields end here.
 type fieldRules struct {
-	always, proofs                 map[string]bool // folded name → true
-	alwaysPrefixes, proofsPrefixes []string        // folded
+	always, proofs map[string]bool // canonical name → true
+	prefixes       []string        // canonical, of names that always end here
 }
 
 func newFieldRules(identityHeader, plainPrefix string) (fieldRules, error) {
 	for _, name := range []string{identityHeader, plainPrefix} {
-		if n := fold(name); n == "" || strings.ContainsFunc(name, func(c rune) bool { return c >= 0x80 || c != '-' && fold(string(c)) == "-" }) {
+		if !plainName(name) {
 			return fieldRules{}, fmt.Errorf("gateway: config: %q isn't a field name of letters, digits and hyphens", name)
 		}
 	}
 	f := fieldRules{
 		always: make(map[string]bool), proofs: make(map[string]bool),
-		alwaysPrefixes: append([]string{fold(plainPrefix)}, droppedPrefixes...), proofsPrefixes: proofPrefixes,
+		prefixes: append([]string{http.CanonicalHeaderKey(plainPrefix)}, droppedPrefixes...),
 	}
-	for _, n := range dropped {
+	for _, n := range append([]string{http.CanonicalHeaderKey(identityHeader)}, dropped...) {
 		f.always[n] = true
 	}
 	for _, n := range proofs {
 		f.proofs[n] = true
 	}
-	f.always[fold(identityHeader)] = true
 	return f, nil
 }
 
 // clean removes what a client may not send on.
 func (f *fieldRules) clean(h http.Header, proofsToo bool) {
 	for name := range h {
-		n := fold(name)
-		if f.always[n] || hasPrefix(n, f.alwaysPrefixes) || proofsToo && (f.proofs[n] || hasPrefix(n, f.proofsPrefixes)) {
+		n := http.CanonicalHeaderKey(name)
+		if !plainName(n) || f.always[n] || hasPrefix(n, f.prefixes) || proofsToo && (f.proofs[n] || hasPrefix(n, proofPrefixes)) {
 			delete(h, name)
 		}
 	}
+}
+
+func plainName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
+	})
 }
 
 func hasPrefix(s string, prefixes []string) bool {
@@ -78,18 +84,6 @@ func hasPrefix(s string, prefixes []string) bool {
 		}
 	}
 	return false
-}
-
-func fold(name string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			return c
-		case 'A' <= c && c <= 'Z':
-			return c + 'a' - 'A'
-		}
-		return '-'
-	}, name)
 }
 
 // checkConnection refuses connection options that aren't any (RFC 9110, section 7.6.1).

@@ -5,11 +5,12 @@
 //
 // Each request is matched to a [Route] by host, longest path prefix and method, and verified under that route's
 // holdfast.Policy. What reaches the upstream is what was verified: path and query byte for byte as sent, the body only
-// as long as its covered digest can still match. The last byte of a body is held back until the digest holds, so no
+// as long as its covered digest can still match. The last byte waits for that (see contentdigest.NewReader), so no
 // upstream ever sees the whole of a changed body; the client is answered with the refusal.
 //
 // Who called is told to the upstream by a signed header ([Identity]) and, if asked for, by plain ones. Whatever a client
-// sends under those names, or under names that frameworks fold onto them (X_Holdfast_Subject), is dropped.
+// sends under those names is dropped, and so is every field whose name has other bytes than letters, digits and hyphens:
+// many frameworks take X_Holdfast_Subject, or X_Amount, for the field with hyphens that was made here or verified.
 //
 // # Paths
 //

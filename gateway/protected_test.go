@@ -346,3 +346,24 @@ func TestUpstreamURLIsCopied(t *testing.T) {
 		t.Errorf("status %d", res.StatusCode)
 	}
 }
+
+// An upstream that has seen enough may answer before the body's end. That is no fault of the client's.
+func TestAnswerBeforeTheBodyEnds(t *testing.T) {
+	s := newStage(t)
+	up := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "too much", http.StatusRequestEntityTooLarge)
+	})
+	g := s.protect(up, holdfast.Policy{})
+	pr, pw := io.Pipe()
+	defer pw.Close()
+	c := s.caller(g, holdfast.SchemeHTTPSig, func(r *http.Request) { r.Body, r.ContentLength = pr, -1 })
+	go io.WriteString(pw, "the first part")
+	res, body := do(t, c, request(t, "POST", audience+"/", strings.NewReader("the first part and more")))
+	if res.StatusCode != http.StatusRequestEntityTooLarge || body != "too much\n" {
+		t.Errorf("got %d %q, want the upstream's answer", res.StatusCode, body)
+	}
+	if got := s.observed.last(); got != "" {
+		t.Errorf("observers were told %q last, want the verdict alone", got)
+	}
+}

@@ -32,6 +32,7 @@ type exchange struct {
 	header  http.Header           // of the answer, from before the upstream was asked
 	failed  atomic.Pointer[error] // why the client's body couldn't be read to its end
 	told    bool                  // the client and the observers know
+	trailer http.Header           // of the upstream's request, by name; values come with the end of the client's body
 	cancel  context.CancelFunc    // ends the exchange
 	lease   *time.Timer           // cancels when the token expires; nil if the answer doesn't outlive it
 	ident   string                // for the identity header
@@ -47,7 +48,9 @@ const statusClientGone = 499
 // forward sends a request that was let through to the upstream.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 	x := &exchange{request: r, route: rt}
-	x.verdict, _ = holdfast.FromContext(r.Context())
+	if !rt.InsecurePublic {
+		x.verdict, _ = holdfast.FromContext(r.Context())
+	}
 	var refusal *holdfast.Refusal
 	if x.target, refusal = parseTarget(r); refusal == nil {
 		refusal = g.confirm(x)
@@ -77,17 +80,31 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), exchangeKey{}, x))
 	x.cancel = cancel
 	defer g.end(x)
-	g.proxy.ServeHTTP(w, r.WithContext(ctx))
+	in := r.WithContext(ctx)
+	in.Body = &watchedBody{ReadCloser: r.Body, done: x.bodyEnded}
+	g.proxy.ServeHTTP(w, in)
 }
 
-// end releases what an exchange holds. A body that failed when the answer had begun has cut that off, and is told here.
+// bodyEnded is told how the client's body ended, before the upstream's request is.
+func (x *exchange) bodyEnded(err error) {
+	if err != io.EOF {
+		x.failed.Store(&err)
+		return
+	}
+	for name := range x.trailer {
+		x.trailer[name] = x.request.Trailer[name]
+	}
+}
+
+// end releases what an exchange holds. A changed body that showed when the answer had begun has cut that off; the
+// observers are told here.
 func (g *Gateway) end(x *exchange) {
 	x.cancel()
 	if x.lease != nil {
 		x.lease.Stop()
 	}
 	if failed := x.failed.Load(); failed != nil && !x.told {
-		g.observe(x.request, bodyRefusal(*failed))
+		g.observeBody(x.request, bodyRefusal(*failed))
 	}
 }
 
@@ -188,19 +205,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	if g.propagate != nil {
 		g.propagate(out.Context(), out.Header)
 	}
-	if out.Body != nil {
-		in := pr.In
-		out.Body = &watchedBody{ReadCloser: out.Body, done: func(err error) {
-			if err != io.EOF {
-				x.failed.Store(&err)
-				return
-			}
-			// Only now are the trailers of in there; those of out were made before.
-			for name := range out.Trailer {
-				out.Trailer[name] = in.Trailer[name]
-			}
-		}}
-	}
+	x.trailer = out.Trailer
 }
 
 // setForwarded tells the upstream what the client called, as it was verified. On a public route, that is what a trusted
@@ -275,8 +280,10 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
 	maps.Copy(w.Header(), x.header)
 	if failed := x.failed.Load(); failed != nil {
+		refusal := bodyRefusal(*failed)
 		x.told = true
-		g.refuse(w, x.request, bodyRefusal(*failed))
+		g.observeBody(x.request, refusal)
+		refusal.ServeHTTP(w, x.request)
 		return
 	}
 	status := http.StatusBadGateway
@@ -291,6 +298,13 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		g.log.WarnContext(r.Context(), "upstream failed", "route", x.route.pattern, "status", status, "err", err)
 	}
 	http.Error(w, http.StatusText(status), status)
+}
+
+// observeBody tells of a body that isn't what was signed. One that merely ended early is no refusal of ours.
+func (g *Gateway) observeBody(r *http.Request, refusal *holdfast.Refusal) {
+	if refusal.Reason != ReasonBody {
+		g.observe(r, refusal)
+	}
 }
 
 // bufferPool lends the buffers that answers are copied with.
