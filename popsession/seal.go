@@ -38,6 +38,7 @@ const (
 
 	minSecretKey = 32
 	maxSecretID  = 16
+	maxHeader    = 2 + maxSecretID + 4 + nonceLen
 	maxSecrets   = 16
 )
 
@@ -130,7 +131,7 @@ func (s *sealer) seal(t *Ticket) ([]byte, error) {
 	header := len(sealed) + nonceLen
 	rand.Read(sealed[header-nonceLen : header]) // never fails
 	sealed = sealed[:header]
-	return aead.Seal(sealed, sealed[header-nonceLen:], plain, additional(sealed, t.Audience)), nil
+	return aead.Seal(sealed, sealed[header-nonceLen:], plain, appendAdditional(nil, sealed, t.Audience)), nil
 }
 
 // inForce returns the last secret that begins at now or before. If the clock went back behind all, it is the first.
@@ -149,7 +150,9 @@ func (s *sealer) open(ticket, audience string, now time.Time) ([]byte, error) {
 	if base64url.DecodedLen(len(ticket)) > maxSealed {
 		return nil, refuse(UnknownTicket, "length")
 	}
-	sealed, err := base64url.Decode(ticket)
+	// With room for the additional data.
+	buf := make([]byte, 0, base64url.DecodedLen(len(ticket))+maxHeader+len(audience))
+	sealed, err := base64url.Append(buf, ticket)
 	if err != nil {
 		return nil, refuse(UnknownTicket, "encoding")
 	}
@@ -175,7 +178,8 @@ func (s *sealer) open(ticket, audience string, now time.Time) ([]byte, error) {
 		return nil, err
 	}
 	ciphertext := sealed[header:]
-	plain, err := aead.Open(ciphertext[:0], sealed[header-nonceLen:header], ciphertext, additional(sealed[:header], audience))
+	ad := appendAdditional(sealed[len(sealed):], sealed[:header], audience)
+	plain, err := aead.Open(ciphertext[:0], sealed[header-nonceLen:header], ciphertext, ad)
 	if err != nil {
 		return nil, refuse(UnknownTicket, "seal")
 	}
@@ -191,9 +195,9 @@ func (s *sealer) byID(id []byte) *fleetSecret {
 	return nil
 }
 
-// additional returns the additional data. The header tells its own length, so no two pairs give the same octets.
-func additional(header []byte, audience string) []byte {
-	return append(append(make([]byte, 0, len(header)+len(audience)), header...), audience...)
+// appendAdditional appends the additional data. The header tells its own length, so no two pairs give the same octets.
+func appendAdditional(dst, header []byte, audience string) []byte {
+	return append(append(dst, header...), audience...)
 }
 
 func epochOf(t time.Time) uint32 { return uint32(t.Unix() / int64(epochLength/time.Second)) }

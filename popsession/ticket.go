@@ -88,26 +88,31 @@ func fromMillis(ms int64) time.Time {
 // contents is what is sealed: a map with integer keys (RFC 8949). The audience isn't in it: it is what the seal is
 // bound to.
 type contents struct {
-	Request       []byte   `cbor:"1,keyasint"`
-	Response      []byte   `cbor:"2,keyasint"`
-	ID            []byte   `cbor:"3,keyasint"`
-	Issued        int64    `cbor:"4,keyasint"` // Unix milliseconds, as all times here
-	Expires       int64    `cbor:"5,keyasint"`
-	Thumbprint    []byte   `cbor:"6,keyasint"`
-	TokenHash     []byte   `cbor:"7,keyasint"`
-	Issuer        string   `cbor:"8,keyasint,omitempty"`
-	Subject       string   `cbor:"9,keyasint,omitempty"`
-	ClientID      string   `cbor:"10,keyasint,omitempty"`
-	TokenID       string   `cbor:"11,keyasint,omitempty"`
-	TokenAudience []string `cbor:"12,keyasint,omitempty"`
-	Scope         []string `cbor:"13,keyasint,omitempty"`
-	TokenExpires  int64    `cbor:"14,keyasint,omitempty"`
-	Confirmation  string   `cbor:"15,keyasint"`
-	Scheme        string   `cbor:"16,keyasint"`
-	Algorithm     string   `cbor:"17,keyasint,omitempty"`
-	ProvedAt      int64    `cbor:"18,keyasint"`
-	ClockOffset   int64    `cbor:"19,keyasint,omitempty"` // milliseconds
-	Until         int64    `cbor:"20,keyasint"`
+	Fixed         []byte   `cbor:"1,keyasint"` // fixedLen octets
+	Issued        int64    `cbor:"2,keyasint"` // Unix milliseconds, as all times here
+	Expires       int64    `cbor:"3,keyasint"`
+	Issuer        string   `cbor:"4,keyasint,omitempty"`
+	Subject       string   `cbor:"5,keyasint,omitempty"`
+	ClientID      string   `cbor:"6,keyasint,omitempty"`
+	TokenID       string   `cbor:"7,keyasint,omitempty"`
+	TokenAudience []string `cbor:"8,keyasint,omitempty"`
+	Scope         []string `cbor:"9,keyasint,omitempty"`
+	TokenExpires  int64    `cbor:"10,keyasint,omitempty"`
+	Confirmation  string   `cbor:"11,keyasint"`
+	Scheme        string   `cbor:"12,keyasint"`
+	Algorithm     string   `cbor:"13,keyasint,omitempty"`
+	ProvedAt      int64    `cbor:"14,keyasint"`
+	ClockOffset   int64    `cbor:"15,keyasint,omitempty"` // milliseconds
+	Until         int64    `cbor:"16,keyasint"`
+}
+
+// fixedLen is the length of what is in every ticket and has one length: K_req, K_res, the session's id, the thumbprint
+// and the token's hash, one after the other: one allocation for Open instead of five.
+const fixedLen = 32 + 32 + 16 + 32 + 32
+
+// fixed returns where the parts of contents.Fixed belong in t.
+func (t *Ticket) fixed() [5][]byte {
+	return [...][]byte{t.Keys.k.request[:], t.Keys.k.response[:], t.ID[:], t.Thumbprint[:], t.TokenHash[:]}
 }
 
 // codec turns tickets into octets and back.
@@ -137,10 +142,12 @@ func newCodec() (c codec, err error) {
 }
 
 func (c codec) encode(t *Ticket) ([]byte, error) {
+	fixed := make([]byte, 0, fixedLen)
+	for _, part := range t.fixed() {
+		fixed = append(fixed, part...)
+	}
 	plain, err := c.enc.Marshal(&contents{
-		Request: t.Keys.k.request[:], Response: t.Keys.k.response[:], ID: t.ID[:],
-		Issued: toMillis(t.Issued), Expires: toMillis(t.Expires),
-		Thumbprint: t.Thumbprint[:], TokenHash: t.TokenHash[:],
+		Fixed: fixed, Issued: toMillis(t.Issued), Expires: toMillis(t.Expires),
 		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, TokenID: t.TokenID,
 		TokenAudience: t.TokenAudience, Scope: t.Scope, TokenExpires: toMillis(t.TokenExpires),
 		Confirmation: t.Confirmation, Scheme: t.Scheme, Algorithm: t.Algorithm, ProvedAt: toMillis(t.ProvedAt),
@@ -155,19 +162,13 @@ func (c codec) encode(t *Ticket) ([]byte, error) {
 // decode reads what a node of the fleet has sealed. It is checked all the same: the node may run another version.
 func (c codec) decode(plain []byte) (*Ticket, error) {
 	var in contents
-	if c.dec.Unmarshal(plain, &in) != nil {
+	if c.dec.Unmarshal(plain, &in) != nil || len(in.Fixed) != fixedLen {
 		return nil, refuse(UnknownTicket, "contents")
 	}
-	k := new(secrets)
-	t := &Ticket{Keys: Keys{k}}
-	for _, fixed := range [...]struct{ dst, src []byte }{
-		{k.request[:], in.Request}, {k.response[:], in.Response}, {t.ID[:], in.ID},
-		{t.Thumbprint[:], in.Thumbprint}, {t.TokenHash[:], in.TokenHash},
-	} {
-		if len(fixed.src) != len(fixed.dst) {
-			return nil, refuse(UnknownTicket, "contents")
-		}
-		copy(fixed.dst, fixed.src)
+	t := &Ticket{Keys: Keys{new(secrets)}}
+	rest := in.Fixed
+	for _, part := range t.fixed() {
+		rest = rest[copy(part, rest):]
 	}
 	t.Issued, t.Expires = fromMillis(in.Issued), fromMillis(in.Expires)
 	t.Issuer, t.Subject, t.ClientID, t.TokenID = in.Issuer, in.Subject, in.ClientID, in.TokenID
