@@ -211,7 +211,7 @@ var (
 	// plainChars is what field values hold without line folding: visible ASCII, space and tab.
 	plainChars = newCharset(lower + upper + digit + "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \t")
 	// unescapedChars stand for themselves in the value of a query parameter.
-	unescapedChars = newCharset(lower + upper + digit + "-_.!~*'()")
+	unescapedChars = newCharset(lower + upper + digit + "*-._")
 )
 
 // hasAll reports whether s has only bytes of set, and at least one.

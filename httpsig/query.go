@@ -38,7 +38,8 @@ func queryHits(list []Component, query string) map[string]*queryHit {
 }
 
 // appendPercent appends s, a name or value as in application/x-www-form-urlencoded, in the form that signatures cover:
-// decoded and encoded again with everything but the characters of encodeURIComponent escaped.
+// decoded and encoded again as the URL Standard's form serialiser does, which RFC 9421, section 2.2.8 refers to, except
+// that a space becomes %20, as in the RFC's examples.
 func appendPercent(dst []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := 0; i < len(s); i++ {
