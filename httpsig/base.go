@@ -1,6 +1,10 @@
 package httpsig
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/holdfast-project/holdfast/internal/sfv"
+)
 
 // baseBuilder makes the signature bases of one message (RFC 9421, section 2.5). It is used once, by one caller.
 type baseBuilder struct {
@@ -10,10 +14,11 @@ type baseBuilder struct {
 	budget  int // bytes of field text that may still be read
 	target  target
 	hits    map[string]*queryHit // of the signature at hand
+	parser  *sfv.Parser          // of fields for ;sf and ;key: each into the memory of the one before
 }
 
-func newBaseBuilder(m *Message, fields map[string]FieldType) baseBuilder {
-	b := baseBuilder{msg: m, request: m, fields: fields, budget: maxFieldText}
+func newBaseBuilder(m *Message, fields map[string]FieldType, parser *sfv.Parser) baseBuilder {
+	b := baseBuilder{msg: m, request: m, fields: fields, budget: maxFieldText, parser: parser}
 	if m.Status != 0 {
 		b.request = m.Request
 	}
@@ -22,7 +27,7 @@ func newBaseBuilder(m *Message, fields map[string]FieldType) baseBuilder {
 
 // Base returns the signature base of m for in (RFC 9421, section 2.5).
 func Base(m *Message, in *Input, fields map[string]FieldType) ([]byte, error) {
-	b := newBaseBuilder(m, fields)
+	b := newBaseBuilder(m, fields, new(sfv.Parser))
 	base, err := b.append(nil, in)
 	if err != nil {
 		return nil, labelled(err, in.label)

@@ -148,7 +148,7 @@ func (b *baseBuilder) appendMemberField(dst []byte, c *Component, lines []string
 	if t := b.fieldType(c.name); t != 0 && t != Dictionary {
 		return nil, componentError("2.1.2", c.id, "a Dictionary field")
 	}
-	dict, err := parseDictionaryField(c, lines)
+	dict, err := b.parseDictionaryField(c, lines)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (b *baseBuilder) appendMemberField(dst []byte, c *Component, lines []string
 func (b *baseBuilder) appendStructuredField(dst []byte, c *Component, lines []string) ([]byte, error) {
 	switch b.fieldType(c.name) {
 	case Dictionary:
-		dict, err := parseDictionaryField(c, lines)
+		dict, err := b.parseDictionaryField(c, lines)
 		if err != nil {
 			return nil, err
 		}
@@ -173,7 +173,7 @@ func (b *baseBuilder) appendStructuredField(dst []byte, c *Component, lines []st
 		if err != nil {
 			return nil, err
 		}
-		list, err := sfv.ParseList(lines...)
+		list, err := b.parser.ParseList(lines...)
 		if err != nil {
 			return nil, fieldError(c, err)
 		}
@@ -207,12 +207,12 @@ func (b *baseBuilder) fieldType(name string) FieldType {
 
 // parseDictionaryField refuses a repeated key or parameter, of which this package would cover the last and the application
 // may read the first.
-func parseDictionaryField(c *Component, lines []string) (sfv.Dictionary, error) {
+func (b *baseBuilder) parseDictionaryField(c *Component, lines []string) (sfv.Dictionary, error) {
 	lines, err := cleanLines(c, lines)
 	if err != nil {
 		return nil, err
 	}
-	dict, err := sfv.ParseDictionary(lines...)
+	dict, err := b.parser.ParseDictionary(lines...)
 	if err != nil {
 		return nil, fieldError(c, err)
 	}

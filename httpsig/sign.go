@@ -220,7 +220,7 @@ func (s *Signer) Sign(m *Message) (Fields, error) {
 		return Fields{}, err
 	}
 	in.params = string(params)
-	b := newBaseBuilder(m, s.fields)
+	b := newBaseBuilder(m, s.fields, &buf.covered)
 	if buf.base, err = b.append(buf.base[:0], &in); err != nil {
 		return Fields{}, labelled(err, s.label)
 	}

@@ -161,6 +161,7 @@ func (v *Verifier) Verify(ctx context.Context, m *Message, key KeySource) ([]*Si
 type scratch struct {
 	base, signature []byte
 	inputs, values  sfv.Parser
+	covered         sfv.Parser // of fields
 }
 
 // maxPooled is the size from which buffers aren't kept for the next message.
@@ -177,13 +178,14 @@ func (s *scratch) release(pool *sync.Pool) {
 	if cap(s.base)+cap(s.signature) <= maxPooled {
 		s.inputs.Reset()
 		s.values.Reset()
+		s.covered.Reset()
 		pool.Put(s)
 	}
 }
 
 // verifySignatures rebuilds each base from the message and verifies the signature over it.
 func (v *Verifier) verifySignatures(m *Message, sigs []*Signature, buf *scratch) error {
-	b := newBaseBuilder(m, v.cfg.Fields)
+	b := newBaseBuilder(m, v.cfg.Fields, &buf.covered)
 	for _, s := range sigs {
 		base, err := b.append(buf.base[:0], &s.in)
 		if err != nil {

@@ -27,7 +27,7 @@ func ParseList(lines ...string) (List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.list()
+	return p.list(nil)
 }
 
 // ParseDictionary parses the lines of a Dictionary field (RFC 9651, section 4.2.2). A field without members gives an
@@ -40,9 +40,10 @@ func ParseDictionary(lines ...string) (Dictionary, error) {
 	return p.dictionary(nil)
 }
 
-// Parser parses Dictionaries into memory that it uses again. The zero Parser is ready. It isn't safe for concurrent use.
+// Parser parses Dictionaries and Lists into memory that it uses again. The zero Parser is ready. It isn't safe for
+// concurrent use.
 type Parser struct {
-	dict   Dictionary
+	dict   []Member // or of a List
 	items  []Item
 	params []Param
 }
@@ -50,7 +51,7 @@ type Parser struct {
 // maxKept is how many entries a Parser keeps room for, so that a hostile field doesn't stay.
 const maxKept = 64
 
-// ParseDictionary is like the function of that name, but what it returns is only valid until Reset.
+// ParseDictionary is like the function of that name, but what it returns is only valid until the next call of a method.
 func (r *Parser) ParseDictionary(lines ...string) (Dictionary, error) {
 	p, err := newParser(lines)
 	if err != nil {
@@ -63,6 +64,21 @@ func (r *Parser) ParseDictionary(lines ...string) (Dictionary, error) {
 	}
 	r.dict, r.items, r.params = dict, p.items, p.params
 	return dict, nil
+}
+
+// ParseList is like the function of that name, but what it returns is only valid until the next call of a method.
+func (r *Parser) ParseList(lines ...string) (List, error) {
+	p, err := newParser(lines)
+	if err != nil {
+		return nil, err
+	}
+	p.items, p.params = r.items[:0], r.params[:0]
+	list, err := p.list(r.dict[:0])
+	if err != nil {
+		return nil, err
+	}
+	r.dict, r.items, r.params = list, p.items, p.params
+	return list, nil
 }
 
 // Reset forgets what was parsed.
@@ -159,8 +175,8 @@ func (p *parser) end() error {
 	return nil
 }
 
-func (p *parser) list() (List, error) {
-	var list List
+// list reads a List into list, which is empty.
+func (p *parser) list(list List) (List, error) {
 	for !p.done() {
 		if len(list) == MaxMembers {
 			return nil, p.fail("too many members")

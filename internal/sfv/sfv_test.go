@@ -291,6 +291,21 @@ func TestParser(t *testing.T) {
 	}
 }
 
+// A List and a Dictionary may share a Parser, one after the other.
+func TestParserReusesLists(t *testing.T) {
+	var p Parser
+	if _, err := p.ParseDictionary("a=(1 2);x, b"); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"1, (2 3);y, b;z=1", "", "1,", "(1"} {
+		want, wantErr := ParseList(text)
+		got, err := p.ParseList(text)
+		if diff := cmp.Diff(got, want, cmp.AllowUnexported(Value{}), equateEmpty); diff != "" || (err == nil) != (wantErr == nil) {
+			t.Errorf("%s: %v, want %v (-got +want):\n%s", text, err, wantErr, diff)
+		}
+	}
+}
+
 // FuzzParse checks that every error is typed, and that serialising is a fixed point: what was parsed, written and parsed
 // again is the same value with the same text.
 func FuzzParse(f *testing.F) {
