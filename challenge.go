@@ -47,6 +47,8 @@ func uncovered(scheme Scheme, part string, demanded []httpsig.Component) *Refusa
 // refuse turns any error of check into the one answer for it: status, challenge and what helps a client to recover.
 func (v *Verifier) refuse(err error, r *http.Request) *Refusal {
 	refusal := classify(err)
+	// A component or claim that the peer named may be as long as a field.
+	refusal.Part, refusal.Got = clip(refusal.Part), clip(refusal.Got)
 	if refusal.Header == nil {
 		refusal.Header = http.Header{}
 	}

@@ -60,16 +60,19 @@ func isToken68(s string) bool {
 
 // hasQueryToken tells whether a query carries an access_token parameter, in any spelling of its name.
 func hasQueryToken(query string) bool {
-	if query == "" {
+	const parameter = "access_token"
+	escapes := strings.Contains(query, "%")
+	if !escapes && !strings.Contains(query, parameter) {
 		return false
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(pair, "=")
-		if name == "access_token" {
+		if name == parameter {
 			return true
 		}
-		if strings.Contains(name, "%") {
-			if plain, err := url.QueryUnescape(name); err == nil && plain == "access_token" {
+		// A name of another length needn't be decoded, which thousands of short ones would make costly.
+		if escaped := strings.Count(name, "%"); escaped > 0 && len(name) == len(parameter)+2*escaped {
+			if plain, err := url.QueryUnescape(name); err == nil && plain == parameter {
 				return true
 			}
 		}

@@ -3,6 +3,7 @@ package holdfast
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -126,10 +127,24 @@ func algorithmName(k *httpsig.Key, c accesstoken.Confirmation) string {
 	return string(c.Key.Algorithm())
 }
 
+// maxSignatures is how many signatures with its tag a request may have. A client needs one, and each more is a
+// verification by a key that the client chose, of milliseconds with P-521.
+const maxSignatures = 2
+
 func (v *Verifier) verifySignatures(by *httpsig.Verifier, r *http.Request, key *httpsig.Key, uri, special string) ([]*httpsig.Signature, error) {
 	m := httpsig.RequestMessage(r, uri)
 	m.RequestTarget = special
-	return by.Verify(r.Context(), m, func(context.Context, *httpsig.Input) (*httpsig.Key, error) { return key, nil })
+	asked := 0
+	return by.Verify(r.Context(), m, func(context.Context, *httpsig.Input) (*httpsig.Key, error) {
+		// All keys are looked up before the first is used.
+		if asked++; asked > maxSignatures {
+			return nil, &Refusal{
+				Reason: string(httpsig.TooMany), Section: "RFC 9421, section 7.2.6", Part: "tag",
+				Expected: fmt.Sprintf("at most %d signatures", maxSignatures), ErrorCode: codeInvalidSignature,
+			}
+		}
+		return key, nil
+	})
 }
 
 // cover checks what the policy demands and records what is covered.
