@@ -174,21 +174,20 @@ type tagger struct {
 
 func newTagger(k Key) tagger { return tagger{Hash: hmac.New(sha256.New, k.secret[:])} }
 
-// next returns the tag of the next chunk, which is valid until the one after.
-func (t *tagger) next(payload []byte, last bool) []byte {
+// tag returns the tag of chunk number seq, which is valid until the next call. Counting on is for the caller.
+func (t *tagger) tag(payload []byte, last bool) []byte {
 	binary.BigEndian.PutUint64(t.head[:], t.seq)
 	t.head[8] = 0
 	if last {
 		t.head[8] = 1
 	}
-	t.seq++
 	t.Reset()
 	t.Write(t.head[:])
 	t.Write(payload)
 	return t.Sum(t.sum[:0])
 }
 
-// seal makes a frame of headSize octets and the payload behind them: it sets the length and appends the tag.
+// seal makes a frame of headSize octets and the payload behind them: it sets the length, appends the tag and counts on.
 func (t *tagger) seal(frame []byte, last bool) []byte {
 	payload := frame[headSize:]
 	length := uint32(len(payload))
@@ -196,5 +195,7 @@ func (t *tagger) seal(frame []byte, last bool) []byte {
 		length |= lastBit
 	}
 	binary.BigEndian.PutUint32(frame, length)
-	return append(frame, t.next(payload, last)...)
+	frame = append(frame, t.tag(payload, last)...)
+	t.seq++
+	return frame
 }

@@ -103,10 +103,10 @@ func (r *reader) open() ([]byte, error) {
 		return nil, err
 	}
 	payload, tag := r.buf[:n], r.buf[n:]
-	bad := r.refuse(BadTag, "") // names this chunk; next counts on
-	if !hmac.Equal(r.tags.next(payload, last), tag) {
-		return nil, bad
+	if !hmac.Equal(r.tags.tag(payload, last), tag) {
+		return nil, r.refuse(BadTag, "")
 	}
+	r.tags.seq++
 	r.last = last
 	return payload, nil
 }
@@ -120,7 +120,9 @@ func (r *reader) read(n int) error {
 	for len(r.buf) < n {
 		have, want := len(r.buf), n
 		if cap(r.buf) < n {
-			want = min(n, max(firstRead, 2*have))
+			if twice := max(firstRead, 2*have); twice+tagSize < n {
+				want = twice
+			}
 			r.buf = append(make([]byte, 0, want), r.buf...)
 		}
 		r.buf = r.buf[:want]
