@@ -41,7 +41,7 @@ var garbage = "sig1=:" + strings.Repeat("AAAA", 21) + "AA==:"
 func hostileCases() []hostileCase {
 	var all []hostileCase
 	for _, group := range [][]hostileCase{
-		signatureFieldCases(), coverageCases(), insiderCases(), proofCases(), rsaCases(), tokenCases(), urlCases(),
+		signatureFieldCases(), coverageCases(), dictionaryCases(), insiderCases(), proofCases(), rsaCases(), tokenCases(), urlCases(),
 	} {
 		all = append(all, group...)
 	}
@@ -70,13 +70,13 @@ func signatureFieldCases() []hostileCase {
 			}
 			out = append(out, hostileCase{
 				name: "Signature/" + in.name + suffix, reason: reason, verifier: usual,
-				make: func(v *victim) *http.Request { return v.withSignature("/", "sig1=("+minimum+")"+wanted, in.text) },
+				make: func(v *victim) *http.Request { return v.withSignature("/", covering(), in.text) },
 			})
 		}
 		out = append(out, hostileCase{
 			name: "Signature-Input/lines" + suffix, reason: malformed, verifier: usual,
 			make: func(v *victim) *http.Request {
-				r := v.withSignature("/", "sig1=("+minimum+")"+wanted, garbage)
+				r := v.withSignature("/", covering(), garbage)
 				for i := range size / 32 {
 					r.Header.Add("Signature-Input", fmt.Sprintf(`a%d=()`, i))
 				}
@@ -133,103 +133,101 @@ func innerLists(size int, item string) string {
 	})
 }
 
+// covering is a Signature-Input that covers ids beside the minimum.
+func covering(ids ...string) string {
+	return "sig1=(" + minimum + " " + strings.Join(ids, " ") + ")" + wanted
+}
+
+// numbered repeats format for 0, 1, 2, ….
+func numbered(n int, format string) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf(format, i)
+	}
+	return out
+}
+
 // coverageCases let the signature cover as much as it can. It is no signature, but that is known only when the base is
 // built.
 func coverageCases() []hostileCase {
-	components := func(n int, id func(i int) string) string {
-		ids := make([]string, n)
-		for i := range ids {
-			ids[i] = id(i)
-		}
-		return "sig1=(" + minimum + " " + strings.Join(ids, " ") + ")" + wanted
-	}
-	lines := func(name string, size int, line string) (fields []string) {
-		for range size / (len(name) + len(line) + 4) {
-			fields = append(fields, name, line)
+	lines := func(name string) (fields []string) {
+		for range nearly / (len(name) + len(": \r\n")) {
+			fields = append(fields, name, "")
 		}
 		return fields
 	}
-	dictionary := func(size int) string {
-		return fill(size, func(i int) string { return fmt.Sprintf(`k%d=("\\\"" %d);x;y=:AA==:,`, i, i) })
-	}
 	return []hostileCase{
 		{name: "covered/lines of one field", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", components(1, func(int) string { return `"x"` }), garbage, lines("X", nearly, "")...)
+			return v.withSignature("/", covering(`"x"`), garbage, lines("X")...)
 		}},
 		{name: "covered/lines of one field, bs", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", components(1, func(int) string { return `"x";bs` }), garbage, lines("X", nearly, "")...)
-		}},
-		{name: "covered/one field in all ways", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+` "priority" "priority";bs "priority";sf "priority";key="k1" "priority";key="k2")`+wanted, garbage,
-				"Priority", dictionary(9<<10))
-		}},
-		{name: "covered/dictionary, sf", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+` "priority";sf)`+wanted, garbage, "Priority", dictionary(24<<10))
-		}},
-		{name: "covered/dictionary, sf, too long", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+` "priority";sf)`+wanted, garbage, "Priority", dictionary(56<<10))
-		}},
-		{name: "covered/dictionary, 60 keys", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", components(60, func(i int) string { return fmt.Sprintf(`"priority";key="k%d"`, i) }), garbage, "Priority", dictionary(56<<10))
-		}},
-		{name: "covered/dictionary, 60 keys, short", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", components(60, func(i int) string { return fmt.Sprintf(`"priority";key="k%d"`, i) }), garbage, "Priority", dictionary(1<<10))
-		}},
-		{name: "covered/dictionary, 60 keys, shortest members", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", components(60, func(i int) string { return fmt.Sprintf(`"priority";key="k%d"`, i) }), garbage,
-				"Priority", fill(1<<10, func(i int) string { return fmt.Sprintf("k%d,", i) }))
-		}},
-		{name: "covered/dictionary, 60 keys, inner lists", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", components(60, func(i int) string { return fmt.Sprintf(`"priority";key="k%d"`, i%60) }), garbage,
-				"Priority", fill(1<<10, func(i int) string { return fmt.Sprintf("k%d=(1 1 1 1 1 1 1),", i) }))
-		}},
-		{name: "covered/dictionary, 60 keys, parameters", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", components(60, func(i int) string { return fmt.Sprintf(`"priority";key="k%d"`, i%60) }), garbage,
-				"Priority", fill(1<<10, func(i int) string { return fmt.Sprintf("k%d;a;b;c;d;e;f;g;h,", i) }))
-		}},
-		{name: "covered/dictionary of inner lists", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+` "priority";key="k")`+wanted, garbage, "Priority", innerLists(30<<10, "1 "))
-		}},
-		{name: "covered/dictionary of inner lists with parameters", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+` "priority";key="k")`+wanted, garbage, "Priority", innerLists(30<<10, "1;a "))
+			return v.withSignature("/", covering(`"x";bs`), garbage, lines("X")...)
 		}},
 		{name: "covered/lists of inner lists", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
 			names := []string{"accept-ch", "cache-groups", "cache-group-invalidation", "cache-status", "client-cert-chain", "proxy-status", "sec-ch-ua"}
-			r := v.withSignature("/", `sig1=(`+minimum+` "`+strings.Join(names, `";sf "`)+`";sf)`+wanted, garbage)
+			r := v.withSignature("/", covering(`"`+strings.Join(names, `";sf "`)+`";sf`), garbage)
 			for _, name := range names {
 				r.Header.Set(name, fill(4<<10, func(int) string { return "(" + strings.Repeat("1 ", 200) + "1), " }))
 			}
 			return r
 		}},
-		{name: "covered/one key again", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+` "priority";key="k")`+wanted, garbage, "Priority", fill(30<<10, func(int) string { return "k=1," }))
-		}},
 		{name: "covered/digest of thousands", reason: "signature-component", verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+` "content-digest";sf)`+wanted, garbage,
+			return v.withSignature("/", covering(`"content-digest";sf`), garbage,
 				"Content-Digest", fill(nearly, func(i int) string { return fmt.Sprintf("a%d=:AAAA:,", i) }))
 		}},
 		{name: "covered/10,000 query parameters", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
 			query := fill(nearly-4<<10, func(i int) string { return fmt.Sprintf("%d&", i) })
-			return v.withSignature("/?"+query, components(60, func(i int) string { return fmt.Sprintf(`"@query-param";name="%d"`, i) }), garbage)
+			return v.withSignature("/?"+query, covering(numbered(60, `"@query-param";name="%d"`)...), garbage)
 		}},
 		{name: "covered/query parameters in escapes", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
 			query := fill(nearly-4<<10, func(i int) string { return fmt.Sprintf("%%61%%6%d=%%2B&", i%10) })
-			return v.withSignature("/?x=%41&"+query, `sig1=(`+minimum+` "@query-param";name="x")`+wanted, garbage)
+			return v.withSignature("/?x=%41&"+query, covering(`"@query-param";name="x"`), garbage)
 		}},
 		{name: "covered/URL in all ways", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/?x="+strings.Repeat("%41", nearly/3), `sig1=(`+minimum+` "@path" "@query" "@request-target" "@authority" "@scheme" "@query-param";name="x")`+wanted, garbage)
+			return v.withSignature("/?x="+strings.Repeat("%41", nearly/3),
+				covering(`"@path" "@query" "@request-target" "@authority" "@scheme" "@query-param";name="x"`), garbage)
 		}},
 		{name: "uncovered/fields", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
 			var fields []string
-			for i := range nearly / 12 {
-				fields = append(fields, fmt.Sprintf("A%d", i), "")
+			for _, name := range numbered(nearly/12, "A%d") {
+				fields = append(fields, name, "")
 			}
-			return v.withSignature("/", `sig1=(`+minimum+`)`+wanted, garbage, fields...)
+			return v.withSignature("/", covering(), garbage, fields...)
 		}},
 		{name: "uncovered/Accept", reason: badSignature, verifier: usual, make: func(v *victim) *http.Request {
-			return v.withSignature("/", `sig1=(`+minimum+`)`+wanted, garbage, "Accept", strings.Repeat("*/*;q=0.1,", nearly/10))
+			return v.withSignature("/", covering(), garbage, "Accept", strings.Repeat("*/*;q=0.1,", nearly/10))
 		}},
 	}
+}
+
+// dictionaryCases let it cover a dictionary field, which must be parsed for that.
+func dictionaryCases() []hostileCase {
+	mixed := func(size int) string {
+		return fill(size, func(i int) string { return fmt.Sprintf(`k%d=("\\\"" %d);x;y=:AA==:,`, i, i) })
+	}
+	members := func(format string) string {
+		return fill(1<<10, func(i int) string { return fmt.Sprintf(format, i) })
+	}
+	keys := strings.Join(numbered(60, `"priority";key="k%d"`), " ")
+	var out []hostileCase
+	for _, in := range []struct{ name, reason, ids, value string }{
+		{"in all ways", badSignature, `"priority" "priority";bs "priority";sf "priority";key="k1" "priority";key="k2"`, mixed(9 << 10)},
+		{"sf", badSignature, `"priority";sf`, mixed(24 << 10)},
+		{"sf, too long", "signature-component", `"priority";sf`, mixed(56 << 10)},
+		{"60 keys", "signature-component", keys, mixed(56 << 10)},
+		{"60 keys of a short one", "signature-component", keys, mixed(1 << 10)},
+		{"60 keys, shortest members", "signature-component", keys, members("k%d,")},
+		{"60 keys, inner lists", "signature-component", keys, members("k%d=(1 1 1 1 1 1 1),")},
+		{"60 keys, parameters", "signature-component", keys, members("k%d;a;b;c;d;e;f;g;h,")},
+		{"inner lists", "signature-component", `"priority";key="k"`, innerLists(30<<10, "1 ")},
+		{"inner lists with parameters", "signature-component", `"priority";key="k"`, innerLists(30<<10, "1;a ")},
+		{"one key again", "signature-component", `"priority";key="k"`, fill(30<<10, func(int) string { return "k=1," })},
+	} {
+		out = append(out, hostileCase{name: "dictionary/" + in.name, reason: in.reason, verifier: usual, make: func(v *victim) *http.Request {
+			return v.withSignature("/", covering(in.ids), garbage, "Priority", in.value)
+		}})
+	}
+	return out
 }
 
 // insiderCases come from somebody whose own token and signatures hold, as far as they go.
@@ -385,6 +383,11 @@ func urlCases() []hostileCase {
 		}},
 		{name: "URL/ampersands", reason: "credential-missing", verifier: usual, make: func(v *victim) *http.Request {
 			return v.request("/?" + strings.Repeat("&", nearly))
+		}},
+		{name: "URL/host", reason: "external-url", verifier: behind, make: func(v *victim) *http.Request {
+			r := v.request("/")
+			r.Host = strings.Repeat("A", nearly)
+			return r
 		}},
 		{name: "URL/no origin form", reason: "external-url", verifier: usual, make: func(v *victim) *http.Request {
 			r := v.request("/")

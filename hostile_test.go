@@ -28,8 +28,10 @@ import (
 const maxHostile = 64 << 10
 
 const (
-	mostAllocs = 4_000
+	mostAllocs = 8_000
 	mostBytes  = 2 << 20
+	// mostText bounds what one refusal adds to a log.
+	mostText = 1 << 10
 )
 
 // victim is a server with real tokens, and what attackers have: copies of them, and, as insiders, a key of their own.
@@ -234,7 +236,9 @@ func TestHostile(t *testing.T) {
 			}
 			check := tc.verifier(v).Check
 			_, err := check(r)
-			refusal(t, err, tc.reason)
+			if text := refusal(t, err, tc.reason).Error(); len(text) > mostText {
+				t.Errorf("got a log line of %d bytes, want at most %d", len(text), mostText)
+			}
 			allocs := testing.AllocsPerRun(3, func() { _, err = check(r) })
 			bytes := bytesPerRun(3, func() { _, err = check(r) })
 			t.Logf("%.0f allocations, %d bytes", allocs, bytes)
@@ -268,6 +272,16 @@ func bytesPerRun(runs int, f func()) uint64 {
 	}
 	runtime.ReadMemStats(&after)
 	return (after.TotalAlloc - before.TotalAlloc) / uint64(runs)
+}
+
+// Each signature with our tag costs a verification, so there may be two of them and no more.
+func TestTwoSignaturesAtMost(t *testing.T) {
+	v := newVictim(t)
+	if _, err := v.usual.Check(v.signed(v.request("/"), v.signer, v.sig, 2, false)); err != nil {
+		t.Errorf("two: %v", err)
+	}
+	_, err := v.usual.Check(v.signed(v.request("/"), v.signer, v.sig, 3, false))
+	refusal(t, err, "signature-ambiguous")
 }
 
 // The honest requests that hostile ones are compared with are accepted.
