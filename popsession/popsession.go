@@ -138,26 +138,30 @@ func ParseCounter(nonce string) (uint64, error) {
 
 // Keys are the two MAC keys of a session. They print as [redacted]; the zero value has none.
 type Keys struct {
-	// A pointer, so that fmt can't reach the keys from a struct whose unexported field holds them.
-	k *secrets
+	// A function, because fmt calls no Format of what unexported fields hold, but prints it, and what it points to.
+	reveal func() secrets
 }
 
 type secrets struct{ request, response [32]byte }
 
+func newKeys(s secrets) Keys { return Keys{func() secrets { return s }} }
+
 // RequestSecret returns a copy of the key for the client's messages; nil for the zero Keys.
 func (k Keys) RequestSecret() []byte {
-	if k.k == nil {
+	if k.reveal == nil {
 		return nil
 	}
-	return append([]byte(nil), k.k.request[:]...)
+	s := k.reveal()
+	return s.request[:]
 }
 
 // ResponseSecret returns a copy of the key for the server's messages; nil for the zero Keys.
 func (k Keys) ResponseSecret() []byte {
-	if k.k == nil {
+	if k.reveal == nil {
 		return nil
 	}
-	return append([]byte(nil), k.k.response[:]...)
+	s := k.reveal()
+	return s.response[:]
 }
 
 // Format writes [redacted], whatever the verb.

@@ -38,14 +38,14 @@ func (a *agreement) keys() (Keys, error) {
 		return Keys{}, err
 	}
 	ctx := a.context()
-	k := new(secrets)
+	var k secrets
 	if err := expand(k.request[:], prk, labelRequest, ctx); err != nil {
 		return Keys{}, err
 	}
 	if err := expand(k.response[:], prk, labelResponse, ctx); err != nil {
 		return Keys{}, err
 	}
-	return Keys{k}, nil
+	return newKeys(k), nil
 }
 
 // context names the session: all that both sides must see alike for their keys to be the same.

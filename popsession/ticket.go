@@ -110,9 +110,9 @@ type contents struct {
 // and the token's hash, one after the other: one allocation for Open instead of five.
 const fixedLen = 32 + 32 + 16 + 32 + 32
 
-// fixed returns where the parts of contents.Fixed belong in t.
-func (t *Ticket) fixed() [5][]byte {
-	return [...][]byte{t.Keys.k.request[:], t.Keys.k.response[:], t.ID[:], t.Thumbprint[:], t.TokenHash[:]}
+// fixed returns where the parts of contents.Fixed belong.
+func (t *Ticket) fixed(k *secrets) [5][]byte {
+	return [...][]byte{k.request[:], k.response[:], t.ID[:], t.Thumbprint[:], t.TokenHash[:]}
 }
 
 // codec turns tickets into octets and back.
@@ -143,7 +143,8 @@ func newCodec() (c codec, err error) {
 
 func (c codec) encode(t *Ticket) ([]byte, error) {
 	fixed := make([]byte, 0, fixedLen)
-	for _, part := range t.fixed() {
+	k := t.Keys.reveal()
+	for _, part := range t.fixed(&k) {
 		fixed = append(fixed, part...)
 	}
 	plain, err := c.enc.Marshal(&contents{
@@ -165,11 +166,12 @@ func (c codec) decode(plain []byte) (*Ticket, error) {
 	if c.dec.Unmarshal(plain, &in) != nil || len(in.Fixed) != fixedLen {
 		return nil, refuse(UnknownTicket, "contents")
 	}
-	t := &Ticket{Keys: Keys{new(secrets)}}
-	rest := in.Fixed
-	for _, part := range t.fixed() {
+	t, rest := new(Ticket), in.Fixed
+	var k secrets
+	for _, part := range t.fixed(&k) {
 		rest = rest[copy(part, rest):]
 	}
+	t.Keys = newKeys(k)
 	t.Issued, t.Expires = fromMillis(in.Issued), fromMillis(in.Expires)
 	t.Issuer, t.Subject, t.ClientID, t.TokenID = in.Issuer, in.Subject, in.ClientID, in.TokenID
 	t.TokenAudience, t.Scope, t.TokenExpires = in.TokenAudience, in.Scope, fromMillis(in.TokenExpires)
