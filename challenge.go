@@ -9,6 +9,8 @@ import (
 	"github.com/holdfast-project/holdfast/contentdigest"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/popsession"
+	"github.com/holdfast-project/holdfast/popstream"
 	"github.com/holdfast-project/holdfast/replay"
 )
 
@@ -25,8 +27,11 @@ const (
 // uncovered is the refusal of a proof that holds but covers too little. It carries what to cover in Accept-Signature.
 func uncovered(scheme Scheme, part string, demanded []httpsig.Component) *Refusal {
 	base, tag := httpsigComponents, TagHTTPSig
-	if scheme == SchemeDPoP {
+	switch scheme {
+	case SchemeDPoP:
 		base, tag = besideComponents, TagProof
+	case SchemeSession:
+		tag = TagSession
 	}
 	want := httpsig.Request{
 		Label:      "sig1",
@@ -74,6 +79,8 @@ func classify(err error) *Refusal {
 	var se *httpsig.Error
 	var te *accesstoken.Error
 	var de *contentdigest.Error
+	var ue *popstream.Error
+	var xe *popsession.Error
 	switch {
 	case errors.As(err, &own):
 		return own
@@ -85,6 +92,10 @@ func classify(err error) *Refusal {
 		return &Refusal{Reason: string(te.Reason), Section: te.Section, Part: te.Part, Expected: te.Expected, Got: te.Got, ErrorCode: codeInvalidToken, Err: err}
 	case errors.As(err, &de):
 		return &Refusal{Reason: string(de.Reason), Section: "RFC 9530, section 2", Part: "content-digest", Got: de.Detail, ErrorCode: codeInvalidRequest, Err: err}
+	case errors.As(err, &ue):
+		return &Refusal{Reason: string(ue.Reason), Section: "docs/protocol.md, section 6", Part: "body", Got: ue.Detail, ErrorCode: codeInvalidRequest, Err: err}
+	case errors.As(err, &xe):
+		return &Refusal{Reason: string(xe.Reason), Section: "docs/protocol.md, section 5", Part: xe.Part, ErrorCode: codeInvalidToken, Err: err}
 	case errors.Is(err, replay.ErrReplayed):
 		return &Refusal{Reason: ReasonReplayed, Section: "RFC 9449, section 11.1", Part: "proof", Expected: "used once", ErrorCode: codeInvalidProof, Err: err}
 	case errors.Is(err, replay.ErrRestarted):
@@ -111,7 +122,8 @@ func proofCode(reason dpop.Reason) string {
 func statusOf(r *Refusal) int {
 	switch r.Reason {
 	case ReasonURL, ReasonCredentialAmbiguous, string(contentdigest.Malformed), string(contentdigest.Unsupported),
-		string(contentdigest.Absent), string(contentdigest.Mismatch):
+		string(contentdigest.Absent), string(contentdigest.Mismatch), string(popstream.BadField), string(popstream.TooLarge),
+		string(popstream.EmptyChunk), string(popstream.BadTag), string(popstream.Truncated), string(popstream.Trailing):
 		return http.StatusBadRequest
 	case string(contentdigest.TooLarge):
 		return http.StatusRequestEntityTooLarge
@@ -135,6 +147,11 @@ func (v *Verifier) challenge(refusal *Refusal, r *http.Request) {
 			tried = s
 		}
 	}
+	if name, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(name, string(SchemeSession)) {
+		// The client falls back to a full proof, so the other challenges stand without an error.
+		refusal.Header.Add("WWW-Authenticate", string(SchemeSession)+" "+param("error", sessionCode(refusal.Reason))+", "+param("reason", refusal.Reason))
+		tried = SchemeSession
+	}
 	for _, s := range v.rules.Schemes {
 		var params []string
 		if v.realm != "" {
@@ -151,6 +168,21 @@ func (v *Verifier) challenge(refusal *Refusal, r *http.Request) {
 		}
 		refusal.Header.Add("WWW-Authenticate", strings.TrimSpace(string(s)+" "+strings.Join(params, ", ")))
 	}
+}
+
+// sessionCode is the `error` of a PoP-Session challenge.
+func sessionCode(reason string) string {
+	switch reason {
+	case string(popsession.UnknownTicket):
+		return "unknown_ticket"
+	case string(popsession.Expired):
+		return "expired"
+	case ReasonReplayed, ReasonRestarted:
+		return "replayed"
+	case string(httpsig.BadSignature):
+		return "bad_mac"
+	}
+	return codeInvalidRequest
 }
 
 func ownCode(reason string) string {

@@ -32,7 +32,7 @@ func credentialOf(r *http.Request) (credential, error) {
 	if !ok || !isToken68(token) {
 		return credential{}, &Refusal{Reason: ReasonCredentialMalformed, Section: "RFC 9110, section 11.4", Part: "Authorization", Expected: "a scheme and one token"}
 	}
-	for _, s := range [...]Scheme{SchemeDPoP, SchemeHTTPSig, SchemeBearer} {
+	for _, s := range [...]Scheme{SchemeDPoP, SchemeHTTPSig, SchemeSession, SchemeBearer} {
 		if strings.EqualFold(name, string(s)) {
 			return credential{scheme: s, token: token}, nil
 		}

@@ -17,6 +17,8 @@ const (
 	SchemeDPoP    Scheme = "DPoP"    // RFC 9449
 	SchemeHTTPSig Scheme = "HTTPSig" // draft-richer-oauth-httpsig-03
 	SchemeBearer  Scheme = "Bearer"  // RFC 6750: nothing is proved
+	// SchemeSession resumes a session that one of the first two began: docs/protocol.md, section 5.
+	SchemeSession Scheme = "PoP-Session"
 )
 
 // The tags of message signatures (RFC 9421, section 2.3).
@@ -27,6 +29,9 @@ const (
 	TagHTTPSig = "httpsig-oauth"
 	// TagHTTPSigToken marks the signature of a token request (draft-richer-oauth-httpsig-03).
 	TagHTTPSigToken = "httpsig-oauth-token-request"
+	// TagSession marks the MAC of a session's request, TagSessionAnswer the signature of the answer that begins one.
+	TagSession       = "pop-session"
+	TagSessionAnswer = "pop-session-answer"
 )
 
 const (

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-project/holdfast/httpsig"
 )
@@ -27,6 +28,12 @@ type Policy struct {
 	BodyLimit int64
 	// Scope lists scopes that the token must have, all of them.
 	Scope []string
+	// RequireSignature demands a signature for each request: a session's MAC, which any node of the fleet could make, is
+	// refused.
+	RequireSignature bool
+	// MaxSessionAge refuses the MACs of older sessions, so that the client proves its key again. If zero, as long as a
+	// session lasts.
+	MaxSessionAge time.Duration
 	// Bearer says what happens to unbound tokens. The zero value refuses them.
 	Bearer BearerMode
 	// Replay says how often a proof may be used. The zero value is ReplayNode.

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
 	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/popsession"
 	"github.com/holdfast-project/holdfast/replay"
 )
 
@@ -28,7 +29,11 @@ type proof struct {
 	covered     []string
 	bodyCovered bool
 	made        time.Time
-	uses        []replay.Claim // what must be claimed before the request is let through
+	uses        []replay.Claim      // what must be claimed before the request is let through
+	mark        *replay.Mark        // the same, of a session's request
+	session     *SessionInfo        // of a session's request
+	offer       *popsession.Offered // of a new session, covered by the proof
+	stream      *streamKey          // of a body that is covered chunk by chunk
 }
 
 // prove checks the proof that the token's confirmation asks for: signature, coverage and freshness.
@@ -60,6 +65,8 @@ func (v *Verifier) proveDPoP(r *http.Request, cred credential, token *accesstoke
 		return nil, err
 	}
 	demanded := v.rules.demanded(r, hasBody(r))
+	hash := offerHash(r)
+	out.offer = v.offerOf(r, hash != "" && p.Claim("pso") == hash || sig != nil && sig.Input().Covers(offerComponent))
 	if sig == nil {
 		if v.rules.exceedsDPoP(demanded) {
 			return nil, uncovered(SchemeDPoP, "signature", demanded)
@@ -109,6 +116,7 @@ func (v *Verifier) proveHTTPSig(r *http.Request, token *accesstoken.Token, uri, 
 			Owner: key.Thumbprint(), ID: "httpsig " + s.Input().Nonce(), Made: made, Until: made.Add(v.age + max(v.skew, 0)),
 		})
 	}
+	out.offer = v.offerOf(r, in.Covers(offerComponent))
 	return out, v.cover(out, SchemeHTTPSig, sigs, v.rules.demanded(r, hasBody(r)))
 }
 
@@ -174,6 +182,9 @@ func hasBody(r *http.Request) bool {
 func (v *Verifier) guardBody(r *http.Request, p *proof) error {
 	if !p.bodyCovered {
 		return nil
+	}
+	if p.stream != nil {
+		return v.guardStream(r, p.stream)
 	}
 	digests, err := contentdigest.Parse(r.Header["Content-Digest"])
 	if err != nil {

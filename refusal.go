@@ -19,6 +19,7 @@ const (
 	ReasonUnbound             = "token-unbound"        // a bearer token where none is accepted
 	ReasonBindingUnsupported  = "binding-unsupported"  // a confirmation that this verifier can't check
 	ReasonCoverage            = "coverage"             // the proof holds but covers too little
+	ReasonSessionRefused      = "session-refused"      // the policy wants a signature, or a session of another scheme
 	ReasonScope               = "insufficient-scope"   // the token lacks a scope
 	ReasonReplayed            = "replayed"             // the proof was used before
 	ReasonRestarted           = "restarted"            // made before this node's memory begins: sign again

@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/holdfast-project/holdfast/accesstoken"
@@ -21,7 +22,10 @@ type Verdict struct {
 	BodyCovered bool
 	// ProofTime is when the client says it made the proof.
 	ProofTime time.Time
-	TargetURI string // the external URL that was checked
+	TargetURI string       // the external URL that was checked
+	Session   *SessionInfo // nil, unless Scheme is SchemeSession
+
+	answer http.Header // fields that tell the client of a new session, or nil
 }
 
 type verdictKey struct{}

@@ -36,6 +36,8 @@ type Config struct {
 	Freshness time.Duration
 	// Skew is how far a proof may lie in the future, and is granted to Freshness too. If zero, 5 s; negative means none.
 	Skew time.Duration
+	// Sessions, if set, lets clients resume sessions.
+	Sessions *Sessions
 	// Observers see every verdict and refusal, after it is reached and before the handler runs.
 	Observers []Observer
 	// Realm is named in challenges, if set.
@@ -65,6 +67,7 @@ type Verifier struct {
 	dpop      *dpop.Verifier
 	httpsig   *httpsig.Verifier // of HTTPSig requests
 	beside    *httpsig.Verifier // of signatures beside a DPoP proof
+	sessions  *sessions         // nil: none are offered
 	observers []Observer
 	realm     string
 	age, skew time.Duration
@@ -115,7 +118,10 @@ func (v *Verifier) buildProofs(cfg Config) (err error) {
 		return err
 	}
 	base.Tag, base.Required, base.One = TagProof, besideComponents, true
-	v.beside, err = httpsig.NewVerifier(base)
+	if v.beside, err = httpsig.NewVerifier(base); err != nil || cfg.Sessions == nil {
+		return err
+	}
+	v.sessions, err = newSessions(cfg.Sessions, cfg.Now)
 	return err
 }
 
@@ -163,14 +169,7 @@ func (v *Verifier) check(r *http.Request) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, err := v.tokens.Verify(r.Context(), cred.token)
-	if err != nil {
-		return nil, err
-	}
-	if err := v.rules.admit(cred.scheme, token.Confirmation); err != nil {
-		return nil, err
-	}
-	p, err := v.prove(r, cred, token, uri, special)
+	token, p, err := v.authenticate(r, cred, uri, special)
 	if err != nil {
 		return nil, err
 	}
@@ -183,10 +182,33 @@ func (v *Verifier) check(r *http.Request) (*Verdict, error) {
 	if err := v.claim(r.Context(), p); err != nil {
 		return nil, err
 	}
-	return &Verdict{
+	verdict := &Verdict{
 		Token: token, Scheme: cred.scheme, Key: p.key, Algorithm: p.algorithm, Covered: p.covered,
-		BodyCovered: p.bodyCovered, ProofTime: p.made, TargetURI: uri,
-	}, nil
+		BodyCovered: p.bodyCovered, ProofTime: p.made, TargetURI: uri, Session: p.session,
+	}
+	if p.offer != nil {
+		verdict.answer = v.answer(r, cred.scheme, p, token, uri)
+	}
+	return verdict, nil
+}
+
+// authenticate verifies token and proof, or what stands for both in a session.
+func (v *Verifier) authenticate(r *http.Request, cred credential, uri, special string) (*accesstoken.Token, *proof, error) {
+	if cred.scheme == SchemeSession {
+		if v.sessions == nil {
+			return nil, nil, &Refusal{Reason: ReasonSchemeRefused, Part: "Authorization scheme", Expected: v.rules.schemeNames(), Got: string(SchemeSession)}
+		}
+		return v.resume(r, cred, uri, special)
+	}
+	token, err := v.tokens.Verify(r.Context(), cred.token)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.rules.admit(cred.scheme, token.Confirmation); err != nil {
+		return nil, nil, err
+	}
+	p, err := v.prove(r, cred, token, uri, special)
+	return token, p, err
 }
 
 func (v *Verifier) checkScope(token *accesstoken.Token) error {
@@ -202,6 +224,9 @@ func (v *Verifier) checkScope(token *accesstoken.Token) error {
 func (v *Verifier) claim(ctx context.Context, p *proof) error {
 	if v.rules.Replay == InsecureReplayOff {
 		return nil
+	}
+	if p.mark != nil {
+		return v.sessions.windows.Mark(ctx, *p.mark)
 	}
 	for _, u := range p.uses {
 		if err := v.guard.Claim(ctx, u); err != nil {
@@ -225,6 +250,7 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 		if v.nonces != nil {
 			w.Header().Set("DPoP-Nonce", v.nonces.Issue())
 		}
+		writeAnswer(w, verdict.answer)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), verdictKey{}, verdict)))
 	})
 }

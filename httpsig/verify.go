@@ -127,6 +127,9 @@ func (s *Signature) Input() *Input { return &s.in }
 // Key returns the key that verified it.
 func (s *Signature) Key() *Key { return s.key }
 
+// Value returns a copy of its octets.
+func (s *Signature) Value() []byte { return s.value.Bytes() }
+
 // Verify runs the steps of RFC 9421, section 3.2, and returns the signatures that the policy asked for, at least one,
 // or an *Error. It doesn't read the body: a covered content-digest says what the body must be, and is for the caller
 // to check (section 7.2.8). Nonces aren't remembered here (see package replay).

@@ -1,0 +1,309 @@
+package holdfast
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/popsession"
+	"github.com/holdfast-project/holdfast/replay"
+)
+
+// Sessions lets clients prove their key once and then authenticate each request by a MAC (docs/protocol.md, section 5).
+type Sessions struct {
+	// Secrets of the fleet: every node that has them opens every node's tickets. Required.
+	Secrets []popsession.Secret
+	// Lifetime of a session. If zero, 5 minutes; at most 10.
+	Lifetime time.Duration
+	// Windows remember the counters of sessions. Required.
+	Windows replay.Window
+	// Signer signs the answers that begin sessions, so that clients who know its key can tell an edge that put itself in
+	// between. Required.
+	Signer *keys.Signer
+	// Tickets is how many opened tickets are remembered, which saves opening them again. If zero, 10,000; negative: none.
+	Tickets int
+}
+
+// SessionInfo is what a verdict says about the session that a request belongs to.
+type SessionInfo struct {
+	ID        popsession.ID
+	Scheme    Scheme    // that it was established by
+	Algorithm string    // of that proof
+	ProvedAt  time.Time // when, by the client's clock
+	Began     time.Time
+	Ends      time.Time
+}
+
+var (
+	offerComponent  = httpsig.Components(`"pop-session-offer"`)[0]
+	streamComponent = httpsig.Components(`"pop-stream"`)[0]
+)
+
+const (
+	defaultTickets = 10_000
+	// sessionLabel is the label of answers' signatures.
+	sessionLabel = "pop-session"
+)
+
+// sessions is a Sessions that was checked, with what it remembers.
+type sessions struct {
+	server   *popsession.Server
+	windows  replay.Window
+	verifier *httpsig.Verifier
+	answers  map[Scheme]*httpsig.Signer // scheme of the proof → what signs the answer to it
+	opened   *ticketCache
+	now      func() time.Time
+}
+
+func newSessions(cfg *Sessions, now func() time.Time) (*sessions, error) {
+	if cfg.Windows == nil || cfg.Signer == nil {
+		return nil, errors.New("holdfast: config: Sessions: Windows and Signer are required")
+	}
+	if now == nil {
+		now = time.Now
+	}
+	s := &sessions{windows: cfg.Windows, now: now, answers: map[Scheme]*httpsig.Signer{}}
+	var err error
+	if s.server, err = popsession.NewServer(popsession.ServerConfig{Secrets: cfg.Secrets, Lifetime: cfg.Lifetime, Now: now}); err != nil {
+		return nil, err
+	}
+	// The age of a request is judged against the client's clock, which the ticket tells: see resume.
+	s.verifier, err = httpsig.NewVerifier(httpsig.Config{
+		Tag: TagSession, One: true, Required: httpsigComponents, RequiredParams: []string{"created", "nonce", "tag"},
+		RefusedParams: []string{"alg", "keyid", "pub"}, Algorithms: []httpsig.Algorithm{httpsig.HMACSHA256},
+		Skew: 365 * 24 * time.Hour, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for scheme, proof := range map[Scheme]string{SchemeDPoP: `"dpop";req`, SchemeHTTPSig: `"signature";req`} {
+		s.answers[scheme], err = httpsig.NewSigner(httpsig.SignerConfig{
+			Key: cfg.Signer, Label: sessionLabel, Tag: TagSessionAnswer, KeyID: cfg.Signer.Public().KeyID(), Nonce: httpsig.NoNonce,
+			Components: httpsig.Components(`"pop-session"`, `"pop-session-offer";req`, proof), Now: now,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	size := cfg.Tickets
+	if size == 0 {
+		size = defaultTickets
+	}
+	s.opened = &ticketCache{size: max(size, 0), tickets: map[string]*ticket{}}
+	return s, nil
+}
+
+// ticket is an opened one.
+type ticket struct {
+	*popsession.Ticket
+	secret []byte // of the client's messages
+	key    *httpsig.Key
+	token  *accesstoken.Token
+}
+
+// open opens a ticket, or remembers it.
+func (s *sessions) open(sealed, audience string) (*ticket, error) {
+	if t := s.opened.find(sealed); t != nil && t.Audience == audience && s.now().Before(t.Expires) {
+		return t, nil
+	}
+	opened, err := s.server.Open(sealed, audience)
+	if err != nil {
+		return nil, err
+	}
+	t := &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), token: tokenOf(opened)}
+	if t.key, err = httpsig.NewHMACKey(t.secret); err != nil {
+		return nil, err
+	}
+	s.opened.keep(sealed, t, s.now())
+	return t, nil
+}
+
+// tokenOf is the token that the session began with, as far as the ticket holds it.
+func tokenOf(t *popsession.Ticket) *accesstoken.Token {
+	return &accesstoken.Token{
+		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, ID: t.TokenID, Audience: t.TokenAudience, Scope: t.Scope,
+		Expires: t.TokenExpires, Hash: t.TokenHash,
+		Confirmation: accesstoken.Confirmation{Binding: accesstoken.Binding(t.Confirmation), Thumbprint: t.Thumbprint},
+	}
+}
+
+// ticketCache remembers opened tickets, bounded. It is a speed-up only.
+type ticketCache struct {
+	size    int
+	mu      sync.RWMutex
+	tickets map[string]*ticket // sealed → opened; guarded by mu
+}
+
+func (c *ticketCache) find(sealed string) *ticket {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.tickets[sealed]
+}
+
+// keep remembers a ticket. A full cache drops what has expired, and if that is nothing, any one.
+func (c *ticketCache) keep(sealed string, t *ticket, now time.Time) {
+	if c.size == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.tickets) >= c.size {
+		maps.DeleteFunc(c.tickets, func(_ string, t *ticket) bool { return !now.Before(t.Expires) })
+	}
+	for old := range c.tickets {
+		if len(c.tickets) < c.size {
+			break
+		}
+		delete(c.tickets, old)
+	}
+	c.tickets[sealed] = t
+}
+
+// resume verifies a request of a session: ticket, policy, MAC, freshness by the client's clock, coverage.
+func (v *Verifier) resume(r *http.Request, cred credential, uri, special string) (*accesstoken.Token, *proof, error) {
+	audience, err := popsession.Audience(uri)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := v.sessions.open(cred.token, audience)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.admitSession(t); err != nil {
+		return nil, nil, err
+	}
+	sigs, err := v.verifySignatures(v.sessions.verifier, r, t.key, uri, special)
+	if err != nil {
+		return nil, nil, err
+	}
+	in := sigs[0].Input()
+	counter, err := popsession.ParseCounter(in.Nonce())
+	if err != nil {
+		return nil, nil, err
+	}
+	made := in.Created().Add(-t.ClockOffset)
+	if err := v.checkAge(made); err != nil {
+		return nil, nil, err
+	}
+	p := &proof{
+		key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
+		mark: &replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
+		session: &SessionInfo{
+			ID: t.ID, Scheme: Scheme(t.Scheme), Algorithm: t.Algorithm, ProvedAt: t.ProvedAt, Began: t.Issued, Ends: t.Expires,
+		},
+	}
+	return t.token, p, v.coverSession(r, p, t, sigs)
+}
+
+// admitSession tells whether the policy takes a MAC from this session.
+func (v *Verifier) admitSession(t *ticket) error {
+	switch {
+	case v.rules.RequireSignature:
+		return &Refusal{Reason: ReasonSessionRefused, Part: "Authorization scheme", Expected: v.rules.schemeNames(), Got: string(SchemeSession)}
+	case !v.rules.accepts(Scheme(t.Scheme)):
+		return &Refusal{Reason: ReasonSessionRefused, Part: "session", Expected: v.rules.schemeNames(), Got: t.Scheme}
+	case v.rules.MaxSessionAge > 0 && v.sessions.now().Sub(t.Issued) > v.rules.MaxSessionAge:
+		return &Refusal{Reason: string(popsession.Expired), Part: "session", Expected: "at most " + v.rules.MaxSessionAge.String() + " old"}
+	}
+	return nil
+}
+
+// checkAge judges when a request was made, by our clock.
+func (v *Verifier) checkAge(made time.Time) error {
+	age, skew := v.sessions.now().Sub(made), max(v.skew, 0)
+	switch {
+	case age > v.age+skew:
+		return &httpsig.Error{Reason: httpsig.TooOld, Section: "3.2.1", Part: "created", Expected: "at most " + v.age.String() + " ago"}
+	case age < -skew:
+		return &httpsig.Error{Reason: httpsig.InFuture, Section: "3.2.1", Part: "created", Expected: "not in the future"}
+	}
+	return nil
+}
+
+// coverSession checks coverage. In a session a body is always covered, as a whole or chunk by chunk.
+func (v *Verifier) coverSession(r *http.Request, p *proof, t *ticket, sigs []*httpsig.Signature) error {
+	in := sigs[0].Input()
+	streams, body := in.Covers(streamComponent), hasBody(r)
+	demanded := v.rules.demanded(r, false)
+	switch {
+	case streams && in.Covers(digestComponent):
+		return &Refusal{Reason: ReasonCoverage, Part: "body", Expected: "content-digest or pop-stream", Got: "both", ErrorCode: codeInvalidSignature}
+	case body && !streams:
+		demanded = append(demanded, digestComponent)
+	}
+	if err := v.cover(p, SchemeSession, sigs, demanded); err != nil {
+		return err
+	}
+	if streams {
+		p.bodyCovered = true
+		p.stream = &streamKey{secret: t.secret, signature: sigs[0].Value()}
+	}
+	return nil
+}
+
+// offerOf returns the offer in r if the proof covers it, or nil. An offer that isn't covered means nothing: anybody may
+// have added it.
+func (v *Verifier) offerOf(r *http.Request, covered bool) *popsession.Offered {
+	lines := r.Header["Pop-Session-Offer"]
+	if v.sessions == nil || !covered || len(lines) != 1 {
+		return nil
+	}
+	offered, err := popsession.ParseOffer(lines)
+	if err != nil {
+		return nil // a client that offers what we don't know goes on without a session
+	}
+	return &offered
+}
+
+// offerHash is what a DPoP proof's claim `pso` must be.
+func offerHash(r *http.Request) string {
+	lines := r.Header["Pop-Session-Offer"]
+	if len(lines) != 1 {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(lines[0]))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// answer makes the session that a verified request offered, and returns the fields that tell the client. Without them
+// the request is as good as it was, so nothing here can fail it.
+func (v *Verifier) answer(r *http.Request, scheme Scheme, p *proof, token *accesstoken.Token, uri string) http.Header {
+	audience, err := popsession.Audience(uri)
+	if err != nil {
+		return nil
+	}
+	field, _, err := v.sessions.server.Answer(*p.offer, popsession.Grant{
+		Binding: popsession.Binding{Thumbprint: p.key, TokenHash: token.Hash, Audience: audience},
+		Issuer:  token.Issuer, Subject: token.Subject, ClientID: token.ClientID, TokenID: token.ID,
+		TokenAudience: token.Audience, Scope: token.Scope, TokenExpires: token.Expires,
+		Confirmation: string(token.Confirmation.Binding), Scheme: string(scheme), Algorithm: p.algorithm,
+		ProvedAt: p.made, ClockOffset: p.made.Sub(v.sessions.now()), Until: token.Expires,
+	})
+	if err != nil {
+		return nil
+	}
+	h := http.Header{"Pop-Session": {field}, "Cache-Control": {"no-store"}}
+	fields, err := v.sessions.answers[scheme].Sign(&httpsig.Message{
+		Status: http.StatusOK, Header: h, Request: httpsig.RequestMessage(r, uri),
+	})
+	if err != nil {
+		return nil
+	}
+	fields.Add(h)
+	return h
+}
+
+// writeAnswer adds the fields of a new session to an answer.
+func writeAnswer(w http.ResponseWriter, answer http.Header) {
+	for name, values := range answer {
+		w.Header()[name] = append(slices.Clip(w.Header()[name]), values...)
+	}
+}
