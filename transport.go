@@ -18,8 +18,13 @@ import (
 //
 // It answers by itself what a server refuses only for the moment: a nonce to use (RFC 9449, sections 8 and 9), more to
 // cover (Accept-Signature, RFC 9421, section 5.1; only for resources, and only with components of the request), a proof
-// that was seen before, a proof whose time is wrong. Each is answered once, with at most three attempts for a request,
-// each with a proof of its own. Anything else, an error of Base included, is the caller's.
+// that was seen before, a proof whose time is wrong, a session that is over. Each is answered once, with at most four
+// attempts for a request, each with a proof of its own. Anything else, an error of Base included, is the caller's.
+//
+// With resources that know sessions (docs/protocol.md, section 5), one request proves the key and begins a session; later
+// ones carry its ticket and a MAC. Their bodies are then always covered: by a digest up to 1 MiB, and chunk by chunk
+// (package popstream) where they are longer or of unknown length. Where a server doesn't know sessions or refuses one,
+// requests carry full proofs as before, and no request is ever made with less. The server's answers are not protected.
 //
 // Only a request whose body can be sent again is sent again: one without a body, with GetBody, or of up to 1 MiB if its
 // length is known or it is to be digested, which is buffered. Any other body is one-way: the refusal is then the
@@ -62,16 +67,24 @@ type Transport struct {
 	DigestBody bool
 	// InsecureAllowBearer sends tokens of type Bearer as they are: whoever sees one can use it. Otherwise they are refused.
 	InsecureAllowBearer bool
+	// NoSessions gives every request a full proof.
+	NoSessions bool
+	// ResourceKeys are the keys of the resource, from its metadata (RFC 9728) or pinned. If set, a session begins only with
+	// an answer that one of them signed, so that no edge can put itself in between. If empty, sessions protect requests
+	// only, and an edge that ends TLS may learn a session's keys, which no server accepts.
+	ResourceKeys []*keys.Public
 	// Trace, if set, is told of every request before it is sent, proofs included, for tools that show them.
 	Trace func(*Attempt)
 	// Now tells the time. If nil, time.Now.
 	Now func() time.Time
 
-	once    sync.Once
-	err     error // what is wrong with the fields above
-	cover   []httpsig.Component
-	runtime runtimeKey
-	memory  transportMemory
+	once       sync.Once
+	err        error // what is wrong with the fields above
+	cover      []httpsig.Component
+	runtime    runtimeKey
+	answers    map[Scheme]*httpsig.Verifier // scheme of the proof → what the answer to an offer must be
+	answerKeys []*httpsig.Key
+	memory     transportMemory
 }
 
 // Attempt is one request as sent by a Transport.
@@ -80,12 +93,13 @@ type Attempt struct {
 	Scheme  Scheme
 	Base    []byte // the signature base, or the DPoP proof's claims
 	Beside  []byte // the base of the signature beside a DPoP proof, if there is one
-	// Because is why it is a retry: "use_dpop_nonce", "coverage", "replayed", "clock", or "" for the first.
+	// Because is why it is a retry: "use_dpop_nonce", "coverage", "replayed", "clock", "session" after a session was
+	// refused, or "" for the first.
 	Because string
 }
 
 // maxAttempts bounds how often one request is sent.
-const maxAttempts = 3
+const maxAttempts = 4
 
 // RoundTrip implements http.RoundTripper. Errors are *TransportError, or Base's.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -97,8 +111,12 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer c.body.close() // does nothing once the body was handed on
+	defer c.withdrawOffer()
 	tried := make([]string, 0, maxAttempts)
-	for because := ""; ; {
+	for because, attempts := "", 1; ; attempts++ {
+		if because == becauseSession {
+			tried = tried[:0] // what is refused of a full proof is another matter
+		}
 		tried = append(tried, because)
 		out, err := c.attempt(because)
 		if err != nil {
@@ -111,8 +129,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if resp.Request == nil {
 			resp.Request = out // a redirect is judged by it
 		}
+		c.settleOffer(out, resp)
 		because = c.learn(resp)
-		if slices.Contains(tried, because) || len(tried) == maxAttempts || !c.body.replayable() {
+		if slices.Contains(tried, because) || attempts == maxAttempts || !c.body.replayable() {
 			return resp, nil
 		}
 		discard(resp.Body)

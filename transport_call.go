@@ -26,6 +26,11 @@ func (t *Transport) check() error {
 	if t.Signer == nil {
 		return misconfigured("Signer is required", nil)
 	}
+	if len(t.ResourceKeys) > 0 {
+		if err := t.checkResourceKeys(); err != nil {
+			return err
+		}
+	}
 	if len(t.Cover) > maxCover {
 		return misconfigured("Cover has more components than a signature has room for", nil)
 	}
@@ -77,14 +82,15 @@ func misconfigured(detail string, err error) error {
 
 // call is one request of a caller, over all its attempts.
 type call struct {
-	t      *Transport
-	r      *http.Request // the caller's: never written to
-	target clientTarget
-	origin *originState
-	scheme Scheme
-	tag    string // of this request's message signature
-	token  string // "" for a token request
-	body   *clientBody
+	t       *Transport
+	r       *http.Request // the caller's: never written to
+	target  clientTarget
+	origin  *originState
+	scheme  Scheme
+	tag     string // of this request's message signature
+	token   string // "" for a token request
+	body    *clientBody
+	session callSession
 }
 
 // newCall checks what can be checked before the body is touched, and takes over the body last.
@@ -107,6 +113,7 @@ func (t *Transport) newCall(r *http.Request) (*call, error) {
 	if err := c.chooseProof(); err != nil {
 		return nil, err
 	}
+	c.session.off = t.NoSessions || t.Source == nil || c.scheme == SchemeBearer
 	c.body, err = newClientBody(r, c.digests())
 	return c, err
 }
@@ -144,6 +151,10 @@ func (t *Transport) ownsField(name string) bool {
 		return t.Source != nil && strings.EqualFold(name, "Authorization")
 	case len("Signature-Input"):
 		return strings.EqualFold(name, "Signature-Input")
+	case len("PoP-Stream"):
+		return t.Source != nil && strings.EqualFold(name, "PoP-Stream")
+	case len("PoP-Session-Offer"):
+		return t.Source != nil && strings.EqualFold(name, "PoP-Session-Offer")
 	}
 	return false
 }
@@ -185,6 +196,9 @@ func (c *call) digests() bool {
 	if _, set := c.r.Header["Content-Digest"]; set || c.tag == "" {
 		return false
 	}
+	if c.session.in != nil && !c.body.none {
+		return !c.session.streamed // in a session, every body is covered
+	}
 	return c.t.DigestBody || c.tag == TagHTTPSigToken || c.origin.wantsDigest()
 }
 
@@ -203,6 +217,9 @@ func (c *call) attempt(because string) (*http.Request, error) {
 			}
 		}
 	}
+	if err := c.chooseSession(); err != nil {
+		return nil, err
+	}
 	if err := c.addDigest(out); err != nil {
 		return nil, err
 	}
@@ -212,6 +229,9 @@ func (c *call) attempt(because string) (*http.Request, error) {
 	}
 	if err := c.body.attach(out); err != nil {
 		return nil, err
+	}
+	if c.session.streamed {
+		c.frame(out)
 	}
 	if c.t.Trace != nil {
 		c.t.Trace(seen)
@@ -247,6 +267,10 @@ func carriesBody(method string) bool {
 
 // prove adds the credential and its proof to out.
 func (c *call) prove(out *http.Request, seen *Attempt) error {
+	if c.session.in != nil {
+		return c.proveSession(out, seen)
+	}
+	c.addOffer(out)
 	if c.token != "" {
 		out.Header.Set("Authorization", string(c.scheme)+" "+c.token)
 	}
@@ -268,6 +292,7 @@ func (c *call) proveDPoP(out *http.Request, seen *Attempt) error {
 	}
 	proof, err := dpop.Sign(c.t.Signer, dpop.Params{
 		Method: method, TargetURI: c.target.uri, Token: c.token, Nonce: c.origin.lastNonce(), Now: c.origin.now(c.t),
+		Claims: c.offerClaims(),
 	})
 	if err != nil {
 		return &TransportError{Reason: TransportSigningFailed, Err: err}
@@ -292,24 +317,31 @@ func (c *call) besideWanted(out *http.Request) bool {
 // sign adds the message signature to out. It returns the signature base if there is a Trace to show it to.
 func (c *call) sign(out *http.Request) ([]byte, error) {
 	_, digested := out.Header["Content-Digest"]
-	signer, err := c.origin.signer(c.t, signerKind{c.tag, digested})
+	offered := c.session.offer != nil && c.tag == TagHTTPSig
+	signer, err := c.origin.signer(c.t, signerKind{tag: c.tag, digested: digested, offered: offered})
 	if err != nil {
 		return nil, &TransportError{Reason: TransportSigningFailed, Err: err}
 	}
+	_, base, err := c.signWith(signer, out)
+	return base, err
+}
+
+// signWith is sign with a given signer, and returns what was added as well.
+func (c *call) signWith(signer *httpsig.Signer, out *http.Request) (fields httpsig.Fields, base []byte, err error) {
 	m := httpsig.RequestMessage(out, c.target.uri)
 	m.RequestTarget = c.target.special
 	if agents := out.Header["User-Agent"]; len(agents) > 0 && (len(agents) > 1 || agents[0] == "") {
 		m.Header = oneUserAgent(out.Header)
 	}
-	fields, err := signer.Sign(m)
-	if err != nil {
-		return nil, &TransportError{Reason: TransportSigningFailed, Err: err}
+	if fields, err = signer.Sign(m); err != nil {
+		return fields, nil, &TransportError{Reason: TransportSigningFailed, Err: err}
 	}
 	fields.Add(out.Header)
 	if c.t.Trace == nil {
-		return nil, nil
+		return fields, nil, nil
 	}
-	return signatureBase(out.Header, m)
+	base, err = signatureBase(out.Header, m)
+	return fields, base, err
 }
 
 // oneUserAgent returns h as net/http sends it: with the first User-Agent, or none if that is empty.

@@ -18,6 +18,9 @@ func (c *call) learn(resp *http.Response) (because string) {
 		return ""
 	}
 	nonce := c.origin.learnNonce(resp.Header)
+	if c.session.in != nil {
+		return c.learnSession(resp)
+	}
 	refused := resp.StatusCode == http.StatusUnauthorized || (c.token == "" && resp.StatusCode == http.StatusBadRequest)
 	if !refused {
 		return ""

@@ -35,17 +35,20 @@ type originState struct {
 	used   uint64       // transportMemory.uses when it was last asked for; guarded by its mu
 	offset atomic.Int64 // the server's clock minus ours, in nanoseconds
 
-	mu      sync.Mutex // guards what follows
-	nonce   string
-	asked   []httpsig.Component // covered since the server asked for it
-	beside  bool                // the server asked for a signature beside the DPoP proof
-	signers map[signerKind]*httpsig.Signer
+	mu       sync.Mutex // guards what follows
+	nonce    string
+	asked    []httpsig.Component // covered since the server asked for it
+	beside   bool                // the server asked for a signature beside the DPoP proof
+	signers  map[signerKind]*httpsig.Signer
+	sessions transportSessions
 }
 
 // signerKind tells apart the message signatures that are made for one origin.
 type signerKind struct {
 	tag      string
 	digested bool // the body has a Content-Digest
+	streamed bool // the body is covered chunk by chunk
+	offered  bool // the request offers a session
 }
 
 // at returns what is remembered of an origin. To make room, the origin that was called least recently is forgotten.
@@ -148,6 +151,13 @@ func (s *originState) coverage(t *Transport, kind signerKind) (required, optiona
 			// A digest alone leaves open what its bytes mean (RFC 9530, section 6.3).
 			optional = append(optional, contentComponents...)
 		}
+	}
+	if kind.streamed {
+		required = addComponent(required, streamComponent)
+		optional = append(optional, contentComponents...)
+	}
+	if kind.offered {
+		required = addComponent(required, offerComponent)
 	}
 	for _, list := range [][]httpsig.Component{t.cover, s.asked} {
 		for _, c := range list {

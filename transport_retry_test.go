@@ -121,7 +121,7 @@ func TestTransportCoverage(t *testing.T) {
 					wireChallenge(w, scheme+` error="invalid_signature", reason="coverage"`, "Accept-Signature", accept)
 				}
 			})
-			tr := &holdfast.Transport{Source: tokenSource(tc.kind), Signer: key}
+			tr := &holdfast.Transport{Source: tokenSource(tc.kind), Signer: key, NoSessions: true}
 			post := func() int {
 				r := wireRequest(t, "POST", s.URL+"/?q=1", "body")
 				r.Header.Set("Content-Type", "text/plain")
@@ -195,7 +195,7 @@ func TestTransportReplayed(t *testing.T) {
 					wireChallenge(w, tc.refusal)
 				}
 			})
-			tr := &holdfast.Transport{Source: tokenSource(tc.kind), Signer: key}
+			tr := &holdfast.Transport{Source: tokenSource(tc.kind), Signer: key, NoSessions: true}
 			if status, _ := sendVia(t, tr, wireRequest(t, "GET", s.URL, "")); status != http.StatusOK {
 				t.Errorf("got status %d", status)
 			}
@@ -287,8 +287,9 @@ func TestTransportAttempts(t *testing.T) {
 		{"the other way", []func(http.ResponseWriter){coverage, nonce, fine}, 3},
 		{"the same twice", []func(http.ResponseWriter){nonce, nonce, fine}, 2},
 		{"replayed twice", []func(http.ResponseWriter){replayed, replayed, fine}, 2},
-		{"three reasons", []func(http.ResponseWriter){nonce, coverage, replayed, fine}, 3},
-		{"other three", []func(http.ResponseWriter){old, replayed, nonce, fine}, 3},
+		{"three reasons", []func(http.ResponseWriter){nonce, coverage, replayed, fine}, 4},
+		{"other three", []func(http.ResponseWriter){old, replayed, nonce, fine}, 4},
+		{"four reasons", []func(http.ResponseWriter){nonce, coverage, replayed, old, fine}, 4},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) { tc.answers[n](w) })

@@ -95,7 +95,7 @@ func TestTransportHTTPSig(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, httptest.NewTLSServer, nil)
-			tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("HTTPsig"), Signer: key}
+			tr := &holdfast.Transport{Base: s.Client().Transport, Source: tokenSource("HTTPsig"), Signer: key, NoSessions: true}
 			if tc.change != nil {
 				tc.change(tr)
 			}
@@ -222,7 +222,7 @@ func TestTransportRequestTargets(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newWireServer(t, newPlainServer, nil)
 			host := s.Listener.Addr().String()
-			tr := &holdfast.Transport{Source: tokenSource("httpsig"), Signer: key, Cover: []string{"@request-target"}}
+			tr := &holdfast.Transport{Source: tokenSource("httpsig"), Signer: key, Cover: []string{"@request-target"}, NoSessions: true}
 			r := wireRequest(t, tc.method, s.URL, "")
 			r.URL.Path, r.URL.Opaque = tc.path, strings.Replace(tc.opaque, "HOST", host, 1)
 			if tc.path == "" {
