@@ -36,6 +36,7 @@ type Gateway struct {
 	DPoPAlgorithms []string      `yaml:"dpop_algorithms" help:"Algorithms of DPoP proofs. If empty, ECDSA and Ed25519; RSA only if named."`
 	Realm          string        `yaml:"realm" help:"Named in challenges, if set."`
 	Replay         Replay        `yaml:"replay"`
+	Sessions       Sessions      `yaml:"sessions"`
 	Routes         []Route       `yaml:"routes" required:"true" help:"Where requests go, and what they must prove."`
 	Identity       Identity      `yaml:"identity"`
 	PlainHeaders   bool          `yaml:"plain_headers" default:"false" help:"Tell upstreams who called in unsigned headers as well: only for upstreams that nobody else can reach."`
@@ -70,20 +71,22 @@ type TokenCache struct {
 
 // Route is one route.
 type Route struct {
-	Host           string   `yaml:"host" help:"The host that requests must name. If empty, any."`
-	Path           string   `yaml:"path" required:"true" help:"Prefix of whole segments; / is everything."`
-	Methods        []string `yaml:"methods" help:"If empty, all that no other route with this host and path has."`
-	Upstream       string   `yaml:"upstream" required:"true" help:"Where requests go: http, https or h2c URL, with a path to put before theirs, if any."`
-	StripPrefix    string   `yaml:"strip_prefix" help:"Taken off the path before it is sent on."`
-	Schemes        []string `yaml:"schemes" enum:"DPoP,HTTPSig" help:"Proofs accepted: DPoP, HTTPSig. If empty, both."`
-	Scope          []string `yaml:"scope" help:"Scopes that the token must have, all of them."`
-	Cover          []string `yaml:"cover" help:"Components that a signature must cover beyond what its scheme does: @query, content-type, …"`
-	CoverBody      bool     `yaml:"cover_body" default:"false" help:"Demand a covered Content-Digest on every request with a body."`
-	Body           string   `yaml:"body" default:"streamed" enum:"streamed,buffered" help:"Verify a covered body while it is passed on, or before."`
-	BodyLimit      int64    `yaml:"body_limit" default:"1048576" help:"The longest body that is buffered, in bytes."`
-	Bearer         string   `yaml:"bearer" default:"refuse" enum:"refuse,observe" help:"What happens to unbound tokens. observe lets whoever has a copy of one in, and logs it."`
-	Replay         string   `yaml:"replay" default:"node" enum:"node,off" help:"A proof is good once on this node, or, with off, until it is too old."`
-	InsecurePublic bool     `yaml:"insecure_public" default:"false" help:"Let everybody in, without any proof."`
+	Host             string        `yaml:"host" help:"The host that requests must name. If empty, any."`
+	Path             string        `yaml:"path" required:"true" help:"Prefix of whole segments; / is everything."`
+	Methods          []string      `yaml:"methods" help:"If empty, all that no other route with this host and path has."`
+	Upstream         string        `yaml:"upstream" required:"true" help:"Where requests go: http, https or h2c URL, with a path to put before theirs, if any."`
+	StripPrefix      string        `yaml:"strip_prefix" help:"Taken off the path before it is sent on."`
+	Schemes          []string      `yaml:"schemes" enum:"DPoP,HTTPSig" help:"Proofs accepted: DPoP, HTTPSig. If empty, both."`
+	Scope            []string      `yaml:"scope" help:"Scopes that the token must have, all of them."`
+	Cover            []string      `yaml:"cover" help:"Components that a signature must cover beyond what its scheme does: @query, content-type, …"`
+	CoverBody        bool          `yaml:"cover_body" default:"false" help:"Demand a covered Content-Digest on every request with a body."`
+	Body             string        `yaml:"body" default:"streamed" enum:"streamed,buffered" help:"Verify a covered body while it is passed on, or before."`
+	BodyLimit        int64         `yaml:"body_limit" default:"1048576" help:"The longest body that is buffered, in bytes."`
+	Bearer           string        `yaml:"bearer" default:"refuse" enum:"refuse,observe" help:"What happens to unbound tokens. observe lets whoever has a copy of one in, and logs it."`
+	RequireSignature bool          `yaml:"require_signature" default:"false" help:"Refuse the MACs of sessions: each request needs a signature by the client's key."`
+	MaxSessionAge    time.Duration `yaml:"max_session_age" help:"Refuse the MACs of older sessions. If empty, as long as a session lasts."`
+	Replay           string        `yaml:"replay" default:"node" enum:"node,off" help:"A proof is good once on this node, or, with off, until it is too old."`
+	InsecurePublic   bool          `yaml:"insecure_public" default:"false" help:"Let everybody in, without any proof."`
 }
 
 // Identity tells upstreams who called.
@@ -141,6 +144,11 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 		Tokens: t.verifier, Replay: guard, External: b.external(s, peers),
 		Freshness: s.Freshness, Skew: exact(s.Skew), Realm: s.Realm, Observers: svc.Observers,
 	}
+	if len(s.Sessions.Secrets) > 0 {
+		var windows func(context.Context) error
+		vc.Sessions, windows = b.sessions("gateway.sessions", s.Sessions, s.Skew)
+		begun = both(begun, windows)
+	}
 	for _, a := range s.DPoPAlgorithms {
 		vc.DPoPAlgorithms = append(vc.DPoPAlgorithms, keys.Algorithm(a))
 	}
@@ -153,8 +161,7 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 	if cfg.Verifier, err = holdfast.NewVerifier(vc); err != nil {
 		return gateway.Config{}, nil, &Error{Path: "gateway", Problem: err.Error(), Err: err}
 	}
-	ready = func(ctx context.Context) error { return errors.Join(begun(ctx), t.ready(ctx)) }
-	return cfg, ready, nil
+	return cfg, both(begun, t.ready), nil
 }
 
 // exact keeps a written 0s from meaning the default.
@@ -219,7 +226,8 @@ func (b *builder) identity(path string, s Identity) *gateway.Identity {
 func (b *builder) route(path string, r Route) gateway.Route {
 	out := gateway.Route{
 		Host: r.Host, Path: r.Path, Methods: r.Methods, StripPrefix: r.StripPrefix, InsecurePublic: r.InsecurePublic,
-		Policy: holdfast.Policy{Cover: r.Cover, CoverBody: r.CoverBody, BodyLimit: r.BodyLimit, Scope: r.Scope},
+		Policy: holdfast.Policy{Cover: r.Cover, CoverBody: r.CoverBody, BodyLimit: r.BodyLimit, Scope: r.Scope,
+			RequireSignature: r.RequireSignature, MaxSessionAge: r.MaxSessionAge},
 	}
 	var err error
 	if out.Upstream, err = url.Parse(r.Upstream); err != nil {

@@ -110,12 +110,7 @@ func (b *builder) guard(path string, r Replay, cfg replay.MemoryConfig) (guard r
 	if r.InsecureAcceptOlder {
 		return m, func(context.Context) error { return nil }
 	}
-	return m, func(context.Context) error {
-		if wait := time.Until(m.Begins().Add(time.Second)); wait > 0 {
-			return fmt.Errorf("the memory of proofs begins in %s", wait.Round(time.Second))
-		}
-		return nil
-	}
+	return m, begins(m.Begins())
 }
 
 func (b *builder) client(path string, c Client) issuer.Client {
