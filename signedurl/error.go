@@ -1,6 +1,9 @@
 package signedurl
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Reason says which rule a URL broke. Each is stable text.
 type Reason string
@@ -54,4 +57,8 @@ func malformed(part, expected string) *Error {
 
 func badTarget(part, expected string) *Error {
 	return &Error{Reason: BadTarget, Part: part, Expected: expected}
+}
+
+func tooLong() *Error {
+	return &Error{Reason: TooLong, Expected: "at most " + strconv.Itoa(maxLength) + " bytes"}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,24 +26,26 @@ type URL struct {
 
 // Parse reads the target of a request: its external URI, absolute and as it was sent. A raw request target can be parsed,
 // too, but not verified. The second result tells whether it has any of the three parameters, under any spelling of their
-// names; if it has, the request is signed by its URL or refused. Errors are *Error: Malformed or TooLong.
+// names; if it has, the request is signed by its URL or refused. There is no URL with an error. Errors are *Error: Malformed or TooLong.
 func Parse(target string) (*URL, bool, error) {
 	mark := strings.IndexByte(target, '?')
-	if mark < 0 || count(target[mark+1:]) == 0 {
+	if mark < 0 {
 		return nil, false, nil
+	}
+	switch n := count(target[mark+1:]); {
+	case n == 0:
+		return nil, false, nil
+	case len(target) > maxLength:
+		return nil, true, tooLong()
+	case n != 3:
+		return nil, true, malformed("query", "each parameter once")
 	}
 	u, err := parse(target, mark+1)
 	return u, true, err
 }
 
-// parse reads a target of which a query with some of the parameters starts at query.
+// parse reads a target whose query starts at query and has three of the parameters.
 func parse(target string, query int) (*URL, error) {
-	if len(target) > maxLength {
-		return nil, &Error{Reason: TooLong, Expected: "at most " + strconv.Itoa(maxLength) + " bytes"}
-	}
-	if count(target[query:]) != 3 {
-		return nil, malformed("query", "each parameter once")
-	}
 	u := &URL{target: target}
 	rest := target
 	var sig, input string
@@ -66,7 +67,10 @@ func parse(target string, query int) (*URL, error) {
 	if u.signature, err = base64url.Decode(sig); err != nil || len(u.signature) != signatureSize {
 		return nil, malformed(sigName, "32 octets in base64url")
 	}
-	return u, u.parseInput(input)
+	if err := u.parseInput(input); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // cutLast cuts the last parameter off target, whose query starts at query, with what separates it from the rest.
@@ -111,13 +115,18 @@ func input(created, expires int64, nonce string) string {
 	return fmt.Sprintf(`("@method" "@target-uri");created=%d;expires=%d;nonce="%s";tag="%s"`, created, expires, nonce, tag)
 }
 
-// count returns how many of the three parameters query has, whatever the spelling of their names.
+// count returns how often query has one of the three parameters, whatever the spelling of its name. It stops beyond 3.
 func count(query string) int {
 	n := 0
 	for param := range strings.SplitSeq(query, "&") {
+		if param == "" || param[0] != 'p' && param[0] != '%' {
+			continue
+		}
 		name, _, _ := strings.Cut(param, "=")
 		if decodesTo(name, ticketName) || decodesTo(name, inputName) || decodesTo(name, sigName) {
-			n++
+			if n++; n > 3 {
+				break
+			}
 		}
 	}
 	return n

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+	"net/url"
 	"strings"
 	"time"
 
@@ -90,7 +90,7 @@ func (p *Params) sign(rawURL, nonce string) (string, error) {
 	}
 	target += "&" + sigName + "=" + base64url.Encode(signature)
 	if len(target) > maxLength {
-		return "", &Error{Reason: TooLong, Expected: "at most " + strconv.Itoa(maxLength) + " bytes"}
+		return "", tooLong()
 	}
 	return target, nil
 }
@@ -112,7 +112,7 @@ func (p *Params) check() error {
 func (p *Params) signature(target, input string, created time.Time, nonce string) ([]byte, error) {
 	signer, err := httpsig.NewSigner(httpsig.SignerConfig{
 		Secret:     p.Secret,
-		Components: components(),
+		Components: covered,
 		Tag:        tag,
 		Lifetime:   p.lifetime(),
 		Nonce:      func() string { return nonce },
@@ -156,6 +156,9 @@ func checkTarget(raw string) error {
 	if end < 0 {
 		end = len(rest)
 	}
+	if u, err := url.Parse(raw); err != nil || u.Host != rest[:end] {
+		return badTarget("url", "a URL")
+	}
 	if err := checkHost(rest[:end], port); err != nil {
 		return err
 	}
@@ -170,8 +173,8 @@ func checkTarget(raw string) error {
 }
 
 func checkHost(authority, defaultPort string) error {
-	if authority == "" || strings.IndexByte(authority, '@') >= 0 || !isSent(authority) || strings.ToLower(authority) != authority {
-		return badTarget("host", "a host in lower case, without user")
+	if authority == "" || strings.IndexByte(authority, '%') >= 0 || !isSent(authority) || strings.ToLower(authority) != authority {
+		return badTarget("host", "a host in lower case")
 	}
 	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
 		if port := authority[i+1:]; port == "" || port == defaultPort || port[0] == '0' {

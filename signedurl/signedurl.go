@@ -50,8 +50,8 @@ const (
 	signatureSize   = 32
 )
 
-// components returns what a signature covers: exactly these, in this order.
-func components() []httpsig.Component { return httpsig.Components("@method", "@target-uri") }
+// covered is what a signature covers: exactly this, in this order.
+var covered = httpsig.Components("@method", "@target-uri")
 
 // checkMethod refuses the methods that have a body or an effect: the signature covers neither.
 func checkMethod(method string) error {
@@ -113,49 +113,52 @@ func unhex(c byte) int {
 // into URLs that are encoded inside a parameter.
 func Redact(target string) string {
 	var b strings.Builder
-	for target != "" {
-		if name := nameLength(target); name > 0 {
-			b.WriteString(target[:name])
+	copied := 0
+	for i := 0; i < len(target); i++ {
+		if name := nameLength(target[i:]); name > 0 {
+			b.WriteString(target[copied : i+name])
 			b.WriteString("=redacted")
 			// Up to the next parameter, also past what no value holds: better a word too many than one too few.
-			next := strings.IndexByte(target[name:], '&')
+			next := strings.IndexByte(target[i+name:], '&')
 			if next < 0 {
-				break
+				return b.String()
 			}
-			target = target[name+next:]
+			i += name + next
+			copied = i
 		}
-		end := strings.IndexAny(target, separators) + 1
-		if end == 0 {
-			end = len(target)
+		for i < len(target) && !isSeparator(target[i]) {
+			i++
 		}
-		b.WriteString(target[:end])
-		target = target[end:]
 	}
+	if copied == 0 {
+		return target
+	}
+	b.WriteString(target[copied:])
 	return b.String()
 }
 
-// separators may stand before the name of a parameter, wherever the text comes from.
-const separators = "?&;#"
+// isSeparator tells whether a parameter's name may follow, wherever the text comes from.
+func isSeparator(c byte) bool { return c == '?' || c == '&' || c == ';' || c == '#' }
 
-// nameLength returns the length of a name in "pop-" that s starts with and that has a value, or 0.
+// nameLength returns the length of a name in "pop-" that s starts with and that has a value, or 0. Letters count in both
+// cases; that a carriage return counts as the hyphen is no harm.
 func nameLength(s string) int {
-	rest := s
-	for i := range len("pop-") {
-		if rest == "" {
+	i := 0
+	for _, want := range []byte("pop-") {
+		if i == len(s) {
 			return 0
 		}
-		c, n := unescape(rest)
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != "pop-"[i] {
+		c, n := unescape(s[i:])
+		if c|0x20 != want|0x20 {
 			return 0
 		}
-		rest = rest[n:]
+		i += n
 	}
-	end := strings.IndexAny(rest, "="+separators)
-	if end < 0 || rest[end] != '=' {
+	for i < len(s) && s[i] != '=' && !isSeparator(s[i]) {
+		i++
+	}
+	if i == len(s) || s[i] != '=' {
 		return 0
 	}
-	return len(s) - len(rest) + end
+	return i
 }

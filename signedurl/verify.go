@@ -12,7 +12,7 @@ import (
 )
 
 // Verify checks the URL for a request with method: secret is the request key of the session that the ticket belongs to, and
-// now gives the time. Errors are *Error, but for a secret that is too short. That the nonce wasn't used before is for the
+// now gives the time; if nil, time.Now. Errors are *Error, but for a secret that is too short. That the nonce wasn't used before is for the
 // caller to check, and only then.
 func (u *URL) Verify(method string, secret []byte, now func() time.Time) error {
 	if err := checkMethod(method); err != nil {
@@ -28,7 +28,7 @@ func (u *URL) Verify(method string, secret []byte, now func() time.Time) error {
 	v, err := httpsig.NewVerifier(httpsig.Config{
 		Tag:            tag,
 		One:            true,
-		Required:       components(),
+		Required:       covered,
 		RequiredParams: []string{"created", "expires", "nonce", "tag"},
 		RefusedParams:  []string{"alg", "keyid", "pub"},
 		Skew:           skew,
