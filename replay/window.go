@@ -71,7 +71,7 @@ type MemoryWindowsConfig struct {
 }
 
 // MemoryWindows is a Window in this process's memory, after RFC 4303, section 3.4.3. A session that has marked something
-// costs about 250 bytes, and 40 more for its owner: 30 MB when the default of 100,000 is full. Nothing is held for
+// costs about 200 bytes, and 40 more for its owner: 24 MB when the default of 100,000 is full. Nothing is held for
 // sessions to come. Marks take constant time, and nothing is swept: windows are grouped by the period in which their
 // sessions end, as in Memory.
 //
@@ -184,8 +184,7 @@ func (w *MemoryWindows) reserve(owner keys.Thumbprint, end, current uint32) erro
 		w.live.remove(end)
 		return errSessions
 	}
-	sum := sha256.Sum256(append(w.secret[:len(w.secret):len(w.secret)], owner[:]...))
-	k := key(sum[:])
+	k := w.digest(owner)
 	s := shardOf(w.owners, k)
 	s.Lock()
 	defer s.Unlock()
@@ -195,4 +194,12 @@ func (w *MemoryWindows) reserve(owner keys.Thumbprint, end, current uint32) erro
 	}
 	s.add(k, end, current)
 	return nil
+}
+
+// digest names an owner over a secret of this memory, so that nobody can choose keys that meet in one shard.
+func (w *MemoryWindows) digest(owner keys.Thumbprint) key {
+	var buf [len(w.secret) + len(owner)]byte
+	copy(buf[copy(buf[:], w.secret[:]):], owner[:])
+	sum := sha256.Sum256(buf[:])
+	return key(sum[:])
 }
