@@ -131,7 +131,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		c.settleOffer(out, resp)
 		because = c.learn(resp)
-		if slices.Contains(tried, because) || attempts == maxAttempts || !c.body.replayable() {
+		if because == "" || slices.Contains(tried, because) || attempts == maxAttempts || !c.body.replayable() {
 			return resp, nil
 		}
 		discard(resp.Body)
