@@ -3,6 +3,7 @@ package popsession
 import (
 	"crypto/ecdh"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -425,5 +426,19 @@ func TestRedaction(t *testing.T) {
 	}
 	if got := fmt.Sprint(s.Keys(), s, o, sec); strings.Count(got, redacted) != 4 {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestZeroKeys(t *testing.T) {
+	if k := (Keys{}); k.RequestSecret() != nil || k.ResponseSecret() != nil || fmt.Sprint(k) != redacted {
+		t.Error("the zero Keys have keys")
+	}
+}
+
+// TestErrorsUnwrap: the log can tell what was wrong with a field.
+func TestErrorsUnwrap(t *testing.T) {
+	_, err := ParseOffer([]string{"="})
+	if e, ok := errors.AsType[*sfv.Error](err); !ok || e.Problem == "" {
+		t.Errorf("got %v, want the parser's error inside", err)
 	}
 }
