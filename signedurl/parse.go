@@ -26,7 +26,8 @@ type URL struct {
 
 // Parse reads the target of a request: its external URI, absolute and as it was sent. A raw request target can be parsed,
 // too, but not verified. The second result tells whether it has any of the three parameters, under any spelling of their
-// names; if it has, the request is signed by its URL or refused. There is no URL with an error. Errors are *Error: Malformed or TooLong.
+// names; if it has, the request is signed by its URL or refused. There is no URL with an error. Errors are *Error: Malformed
+// or TooLong.
 func Parse(target string) (*URL, bool, error) {
 	mark := strings.IndexByte(target, '?')
 	if mark < 0 {

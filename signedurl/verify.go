@@ -11,9 +11,9 @@ import (
 	"github.com/holdfast-project/holdfast/httpsig"
 )
 
-// Verify checks the URL for a request with method: secret is the request key of the session that the ticket belongs to, and
-// now gives the time; if nil, time.Now. Errors are *Error, but for a secret that is too short. That the nonce wasn't used before is for the
-// caller to check, and only then.
+// Verify checks the URL for a request with method: secret is the request key of the session that the ticket belongs to,
+// and now gives the time; if nil, time.Now. Errors are *Error, but for a secret that is too short. That the nonce wasn't
+// used before is for the caller to check, and only then.
 func (u *URL) Verify(method string, secret []byte, now func() time.Time) error {
 	if err := checkMethod(method); err != nil {
 		return err
@@ -37,7 +37,8 @@ func (u *URL) Verify(method string, secret []byte, now func() time.Time) error {
 	if err != nil {
 		return fmt.Errorf("signedurl: %w", err)
 	}
-	_, err = v.Verify(context.Background(), u.message(method), func(context.Context, *httpsig.Input) (*httpsig.Key, error) { return key, nil })
+	source := func(context.Context, *httpsig.Input) (*httpsig.Key, error) { return key, nil }
+	_, err = v.Verify(context.Background(), u.message(method), source)
 	return refusal(err)
 }
 
