@@ -5,10 +5,10 @@ BENCH    ?= .
 # Linters have a module of their own, so that nobody who imports holdfast downloads them.
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: test build deps format vet staticcheck race interop bench fuzz lint vuln demo
+.PHONY: test build deps format vet staticcheck mutants race interop bench fuzz lint vuln demo
 
 # Everything that must hold before a change is merged.
-test: deps format vet staticcheck race interop
+test: deps format vet staticcheck mutants race interop
 
 build:
 	$(GO) build -trimpath -o bin/holdfast ./cmd/holdfast
@@ -27,6 +27,10 @@ vet:
 
 staticcheck:
 	$(TOOL) staticcheck ./...
+
+# Every mutant of every accepted request. With the race detector, which race runs it under, there is time for a sample.
+mutants:
+	$(GO) test ./internal/conformance
 
 race:
 	$(GO) test -race -timeout 15m ./...

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-project/holdfast/popsession"
 	"github.com/holdfast-project/holdfast/popstream"
 	"github.com/holdfast-project/holdfast/replay"
+	"github.com/holdfast-project/holdfast/signedurl"
 )
 
 // The error codes of challenges. invalid_signature is this project's own: the httpsig draft names none.
@@ -41,6 +42,9 @@ func uncovered(scheme Scheme, part string, demanded []httpsig.Component) *Refusa
 	refusal := &Refusal{
 		Reason: ReasonCoverage, Section: "RFC 9421, section 3.2.1", Part: part, Expected: "covered", Got: "not covered",
 		ErrorCode: codeInvalidSignature, Header: http.Header{},
+	}
+	if scheme == SchemeSignedURL {
+		return refusal // a URL can't cover more
 	}
 	field, err := httpsig.AcceptSignature([]httpsig.Request{want})
 	if err == nil { // these components were parsed, so they serialise
@@ -81,9 +85,13 @@ func classify(err error) *Refusal {
 	var de *contentdigest.Error
 	var ue *popstream.Error
 	var xe *popsession.Error
+	var le *signedurl.Error
 	switch {
 	case errors.As(err, &own):
 		return own
+	// Before httpsig, whose errors this one's wrap.
+	case errors.As(err, &le):
+		return &Refusal{Reason: string(le.Reason), Section: "docs/protocol.md, section 7", Part: le.Part, Expected: le.Expected, ErrorCode: codeInvalidSignature, Err: err}
 	case errors.As(err, &pe):
 		return &Refusal{Reason: string(pe.Reason), Section: pe.Section, Part: pe.Part, Expected: pe.Expected, Got: pe.Got, ErrorCode: proofCode(pe.Reason), Err: err}
 	case errors.As(err, &se):

@@ -19,6 +19,9 @@ const (
 	SchemeBearer  Scheme = "Bearer"  // RFC 6750: nothing is proved
 	// SchemeSession resumes a session that one of the first two began: docs/protocol.md, section 5.
 	SchemeSession Scheme = "PoP-Session"
+	// SchemeSignedURL is a URL that a session's key signed for one use: docs/protocol.md, section 7. It isn't an
+	// Authorization scheme.
+	SchemeSignedURL Scheme = "signed URL"
 )
 
 // The tags of message signatures (RFC 9421, section 2.3).

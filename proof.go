@@ -24,6 +24,7 @@ var (
 
 // proof is what a request's proof was found to say.
 type proof struct {
+	scheme      Scheme
 	key         keys.Thumbprint
 	algorithm   string
 	covered     []string
@@ -44,7 +45,7 @@ func (v *Verifier) prove(r *http.Request, cred credential, token *accesstoken.To
 	case SchemeHTTPSig:
 		return v.proveHTTPSig(r, token, uri, special)
 	}
-	return &proof{}, nil // a bearer token, which admit let through: nothing is proved
+	return &proof{scheme: SchemeBearer}, nil // a bearer token, which admit let through: nothing is proved
 }
 
 func (v *Verifier) proveDPoP(r *http.Request, cred credential, token *accesstoken.Token, uri, special string) (*proof, error) {
@@ -56,7 +57,7 @@ func (v *Verifier) proveDPoP(r *http.Request, cred credential, token *accesstoke
 		return nil, err
 	}
 	out := &proof{
-		key: p.Thumbprint(), algorithm: string(p.Algorithm()), covered: coveredByDPoP, made: p.IssuedAt(),
+		scheme: SchemeDPoP, key: p.Thumbprint(), algorithm: string(p.Algorithm()), covered: coveredByDPoP, made: p.IssuedAt(),
 		uses: []replay.Claim{{Owner: p.Thumbprint(), ID: "dpop " + p.ID(), Made: p.IssuedAt(), Until: p.Expires()}},
 	}
 	// A signature beside the proof covers the proof, so its own nonce needs no claim: the jti stands for both.
@@ -109,7 +110,7 @@ func (v *Verifier) proveHTTPSig(r *http.Request, token *accesstoken.Token, uri, 
 	// Every signature with the tag was verified, as the draft asks; the policy's coverage must hold for each of them,
 	// so that none can be added to stand in for another.
 	in := sigs[0].Input()
-	out := &proof{key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: in.Created()}
+	out := &proof{scheme: SchemeHTTPSig, key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: in.Created()}
 	for _, s := range sigs {
 		made := s.Input().Created()
 		out.uses = append(out.uses, replay.Claim{

@@ -126,6 +126,12 @@ func (s *sessions) open(sealed, audience string) (*ticket, error) {
 	return t, nil
 }
 
+func (t *ticket) info() *SessionInfo {
+	return &SessionInfo{
+		ID: t.ID, Scheme: Scheme(t.Scheme), Algorithm: t.Algorithm, ProvedAt: t.ProvedAt, Began: t.Issued, Ends: t.Expires,
+	}
+}
+
 // tokenOf is the token that the session began with, as far as the ticket holds it.
 func tokenOf(t *popsession.Ticket) *accesstoken.Token {
 	return &accesstoken.Token{
@@ -194,11 +200,9 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 		return nil, nil, err
 	}
 	p := &proof{
-		key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
-		mark: &replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
-		session: &SessionInfo{
-			ID: t.ID, Scheme: Scheme(t.Scheme), Algorithm: t.Algorithm, ProvedAt: t.ProvedAt, Began: t.Issued, Ends: t.Expires,
-		},
+		scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
+		mark:    &replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
+		session: t.info(),
 	}
 	return t.token, p, v.coverSession(r, p, t, sigs)
 }
@@ -275,7 +279,7 @@ func offerHash(r *http.Request) string {
 
 // answer makes the session that a verified request offered, and returns the fields that tell the client. Without them
 // the request is as good as it was, so nothing here can fail it.
-func (v *Verifier) answer(r *http.Request, scheme Scheme, p *proof, token *accesstoken.Token, uri string) http.Header {
+func (v *Verifier) answer(r *http.Request, p *proof, token *accesstoken.Token, uri string) http.Header {
 	audience, err := popsession.Audience(uri)
 	if err != nil {
 		return nil
@@ -284,14 +288,14 @@ func (v *Verifier) answer(r *http.Request, scheme Scheme, p *proof, token *acces
 		Binding: popsession.Binding{Thumbprint: p.key, TokenHash: token.Hash, Audience: audience},
 		Issuer:  token.Issuer, Subject: token.Subject, ClientID: token.ClientID, TokenID: token.ID,
 		TokenAudience: token.Audience, Scope: token.Scope, TokenExpires: token.Expires,
-		Confirmation: string(token.Confirmation.Binding), Scheme: string(scheme), Algorithm: p.algorithm,
+		Confirmation: string(token.Confirmation.Binding), Scheme: string(p.scheme), Algorithm: p.algorithm,
 		ProvedAt: p.made, ClockOffset: p.made.Sub(v.sessions.now()), Until: token.Expires,
 	})
 	if err != nil {
 		return nil
 	}
 	h := http.Header{"Pop-Session": {field}, "Cache-Control": {"no-store"}}
-	fields, err := v.sessions.answers[scheme].Sign(&httpsig.Message{
+	fields, err := v.sessions.answers[p.scheme].Sign(&httpsig.Message{
 		Status: http.StatusOK, Header: h, Request: httpsig.RequestMessage(r, uri),
 	})
 	if err != nil {

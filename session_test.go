@@ -240,7 +240,11 @@ func TestSessionRefused(t *testing.T) {
 		{name: "ticket changed", make: func(w *world, s *popsession.Session) *http.Request {
 			r := get(w, s)
 			field := []byte(r.Header.Get("Authorization"))
-			field[len(field)/2] ^= 1
+			if at := &field[len(field)/2]; *at == 'A' {
+				*at = 'B'
+			} else {
+				*at = 'A'
+			}
 			r.Header.Set("Authorization", string(field))
 			return r
 		}, reason: string(popsession.UnknownTicket), code: "unknown_ticket"},

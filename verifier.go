@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-project/holdfast/httpsig"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
+	"github.com/holdfast-project/holdfast/signedurl"
 )
 
 // Config configures a Verifier.
@@ -165,11 +166,11 @@ func (v *Verifier) check(r *http.Request) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	cred, err := credentialOf(r)
+	signed, err := v.signedURLOf(uri)
 	if err != nil {
 		return nil, err
 	}
-	token, p, err := v.authenticate(r, cred, uri, special)
+	token, p, err := v.authenticate(r, signed, uri, special)
 	if err != nil {
 		return nil, err
 	}
@@ -183,17 +184,28 @@ func (v *Verifier) check(r *http.Request) (*Verdict, error) {
 		return nil, err
 	}
 	verdict := &Verdict{
-		Token: token, Scheme: cred.scheme, Key: p.key, Algorithm: p.algorithm, Covered: p.covered,
+		Token: token, Scheme: p.scheme, Key: p.key, Algorithm: p.algorithm, Covered: p.covered,
 		BodyCovered: p.bodyCovered, ProofTime: p.made, TargetURI: uri, Session: p.session,
 	}
 	if p.offer != nil {
-		verdict.answer = v.answer(r, cred.scheme, p, token, uri)
+		verdict.answer = v.answer(r, p, token, uri)
+	}
+	if signed != nil {
+		strip(r, signed, uri)
+		verdict.TargetURI = signed.Clean()
 	}
 	return verdict, nil
 }
 
 // authenticate verifies token and proof, or what stands for both in a session.
-func (v *Verifier) authenticate(r *http.Request, cred credential, uri, special string) (*accesstoken.Token, *proof, error) {
+func (v *Verifier) authenticate(r *http.Request, signed *signedurl.URL, uri, special string) (*accesstoken.Token, *proof, error) {
+	if signed != nil {
+		return v.redeem(r, signed, uri)
+	}
+	cred, err := credentialOf(r)
+	if err != nil {
+		return nil, nil, err
+	}
 	if cred.scheme == SchemeSession {
 		if v.sessions == nil {
 			return nil, nil, &Refusal{Reason: ReasonSchemeRefused, Part: "Authorization scheme", Expected: v.rules.schemeNames(), Got: string(SchemeSession)}

@@ -65,6 +65,7 @@ var rules = func() map[string]rule {
 		m[p] = rule{ours: slices.Concat(foundation, []string{"keys", "internal/jws"}), others: []string{"golang.org/x/crypto/"}}
 	}
 	// Session tickets are CBOR.
+	m["signedurl"] = rule{ours: append([]string{"keys", "httpsig"}, foundation...)} // a message signature in a URL
 	m["popsession"] = rule{ours: slices.Concat(foundation, []string{"keys"}), others: []string{"github.com/fxamacker/cbor/v2"}}
 	return m
 }()

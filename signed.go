@@ -1,0 +1,67 @@
+package holdfast
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/popsession"
+	"github.com/holdfast-project/holdfast/replay"
+	"github.com/holdfast-project/holdfast/signedurl"
+)
+
+// signedURLOf returns the signed URL that r came with, or nil. Only servers with sessions know any: elsewhere the
+// parameters are like others.
+func (v *Verifier) signedURLOf(uri string) (*signedurl.URL, error) {
+	if v.sessions == nil {
+		return nil, nil
+	}
+	u, ok, err := signedurl.Parse(uri)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return u, nil
+}
+
+// redeem verifies a signed URL. Its use is claimed with the others, so it is good for one request.
+func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*accesstoken.Token, *proof, error) {
+	if len(r.Header["Authorization"]) > 0 {
+		return nil, nil, &Refusal{Reason: ReasonCredentialAmbiguous, Section: "RFC 6750, section 2", Part: "Authorization", Expected: "none beside a signed URL"}
+	}
+	audience, err := popsession.Audience(uri)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := v.sessions.open(u.Ticket(), audience)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.admitSession(t); err != nil {
+		return nil, nil, err
+	}
+	if err := u.Verify(r.Method, t.secret, v.sessions.now); err != nil {
+		return nil, nil, err
+	}
+	if demanded := v.rules.demanded(r, false); len(demanded) > 0 || hasBody(r) {
+		return nil, nil, uncovered(SchemeSignedURL, "fields or body", demanded)
+	}
+	token := *t.token
+	token.Expires = t.Expires // what outlives a request, a WebSocket, ends with its session
+	p := &proof{
+		scheme: SchemeSignedURL, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: u.Created(), covered: []string{`"@method"`, `"@target-uri"`},
+		session: t.info(),
+		uses:    []replay.Claim{{Owner: t.Thumbprint, ID: "url " + u.Nonce(), Made: u.Created(), Until: u.Until()}},
+	}
+	return &token, p, nil
+}
+
+// strip takes the signature out of a request that was let through, so that neither handlers nor their logs see it.
+func strip(r *http.Request, u *signedurl.URL, uri string) {
+	r.RequestURI = r.RequestURI[:len(r.RequestURI)-(len(uri)-len(u.Clean()))]
+	clean := *r.URL
+	var mark bool
+	_, clean.RawQuery, mark = strings.Cut(r.RequestURI, "?")
+	clean.ForceQuery = mark && clean.RawQuery == ""
+	r.URL = &clean
+}
