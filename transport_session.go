@@ -16,7 +16,7 @@ const (
 	transportQuiet      = 60 * time.Second // without offers, after an origin didn't answer one
 	transportOfferWait  = 10 * time.Second // for the answer to an offer, before another request offers as well
 	transportLeast      = 10 * time.Second // of a session's life, to use it: a request takes time, and clocks differ
-	transportLeastOfOne = 30 * time.Second // the same, for a body that can't be sent again
+	transportLeastOneWay = 30 * time.Second // the same, for a body that can't be sent again
 )
 
 // transportSessions are the sessions with one origin. The zero value has none.
@@ -126,7 +126,7 @@ func (s *originState) session(w sessionWish, now time.Time) (*transportSession, 
 	slot, least := s.sessions.slot(w.token), transportLeast
 	alive := slot.session.lasts(now, least)
 	if w.oneWay {
-		least = transportLeastOfOne
+		least = transportLeastOneWay
 	}
 	// A renewal waits for a request that can be sent again, in case it is refused.
 	due := !alive || !w.oneWay && !now.Before(slot.session.renew)

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/popsession"
 	"github.com/holdfast-project/holdfast/replay"
@@ -508,14 +509,103 @@ func TestTransportSessionReplayed(t *testing.T) {
 	}
 }
 
-// The ticket tells the server how the client's clock went when it proved its key; a correction since then isn't for it.
+// The ticket tells the server how the client's clock went when it proved its key.
 func TestTransportSessionClock(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		offset time.Duration
+		want   []string
+	}{
+		{"within the skew", -4 * time.Second, []string{"DPoP+offer", "PoP-Session", "PoP-Session"}},
+		{"behind", -2 * time.Hour, []string{"DPoP+offer", "DPoP+offer", "PoP-Session", "PoP-Session"}},
+		{"ahead", 2 * time.Hour, []string{"DPoP+offer", "DPoP+offer", "PoP-Session", "PoP-Session"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newResource(t)
+			s.clock.Store(time.Now().UnixNano()) // net/http dates answers by it
+			s.restart("a", holdfast.Policy{})
+			tr := s.client("DPoP")
+			tr.Now = func() time.Time { return s.time().Add(tc.offset) }
+			for range 3 {
+				s.get(tr)
+			}
+			s.sent(tc.want...)
+		})
+	}
+}
+
+// A nonce is asked for before the offer is read, so the retry offers again, and the offer is covered there as well.
+func TestTransportSessionNonce(t *testing.T) {
+	s := newResource(t)
+	nonces, err := dpop.NewNonces(dpop.NoncesConfig{Secret: bytes.Repeat([]byte("n"), 32), Scope: "rs", Now: s.time})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.config.Nonces = nonces
+	s.restart("a", holdfast.Policy{})
+	tr := s.client("DPoP")
+	s.get(tr)
+	s.get(tr)
+	s.sent("DPoP+offer", "DPoP+offer", "PoP-Session")
+}
+
+// An offer that waits long for its answer doesn't keep others from offering.
+func TestTransportSessionSlowAnswer(t *testing.T) {
 	s := newResource(t)
 	tr := s.client("DPoP")
-	tr.Now = func() time.Time { return s.time().Add(-4 * time.Second) }
+	first := true
+	tr.Base = roundTrips(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if first {
+			first = false
+			s.get(tr)
+			s.wait(10*time.Second + 1)
+			s.get(tr)
+			s.get(tr)
+		}
+		return resp, err
+	})
 	s.get(tr)
 	s.get(tr)
-	s.sent("DPoP+offer", "PoP-Session")
+	s.sent("DPoP+offer", "DPoP", "DPoP+offer", "PoP-Session", "PoP-Session")
+}
+
+// net/http may ask for another copy of a framed body.
+func TestTransportSessionBodyAgain(t *testing.T) {
+	s := newResource(t)
+	tr := s.client("DPoP")
+	tr.Base = roundTrips(func(r *http.Request) (*http.Response, error) {
+		if r.GetBody != nil {
+			again, err := r.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			if err := r.Body.Close(); err != nil {
+				return nil, err
+			}
+			r = r.WithContext(r.Context())
+			r.Body = again
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	long := strings.Repeat("x", 2<<20)
+	s.get(tr)
+	s.post(tr, wireRequest(t, "POST", s.URL, long), long)
+	s.sent("DPoP+offer", "PoP-Session+stream")
+}
+
+// The body that a caller brings is closed in a session, too.
+func TestTransportSessionClosesBody(t *testing.T) {
+	s := newResource(t)
+	tr := s.client("DPoP")
+	s.get(tr)
+	body := &closeCounter{Reader: strings.NewReader("body")}
+	r := oneWay(wireRequest(t, "POST", s.URL, "body"))
+	r.Body = body
+	s.post(tr, r, "body")
+	if body.closed.Load() == 0 {
+		t.Error("the body wasn't closed")
+	}
 }
 
 func TestTransportWithoutSessions(t *testing.T) {
