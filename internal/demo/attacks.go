@@ -20,10 +20,12 @@ import (
 type attack struct {
 	name    string
 	content bool // it changes only what DPoP doesn't sign
-	run     func(ctx context.Context, s *stage, l *lane) (answer, error)
+	// sessions says that it is about sessions: there is nothing like it in other schemes.
+	sessions bool
+	run      func(ctx context.Context, s *stage, l *lane) (answer, error)
 }
 
-// attacks in the order of the table. The last ones put the clock forward.
+// attacks in the order of the table. The last one puts the clock forward.
 var attacks = []attack{
 	{name: "token alone", run: tokenAlone},
 	{name: "token with own key", run: ownKey},
@@ -36,36 +38,44 @@ var attacks = []attack{
 	{name: "truncated body", content: true, run: changed(func(c *captured) { c.body = c.body[:len(c.body)/2] })},
 	{name: "downgrade to Bearer", run: downgraded},
 	{name: "captured nonce, own key", run: capturedNonce},
+	{name: "stolen ticket", sessions: true, run: stolenTicket},
+	{name: "ticket at another audience", sessions: true, run: otherAudience},
+	{name: "edge that recorded everything", sessions: true, run: recordingEdge},
+	{name: "swapped share", sessions: true, run: swappedShare},
+	{name: "moved chunk", sessions: true, run: reframed(func(f [][]byte) [][]byte { f[1], f[2] = f[2], f[1]; return f })},
+	{name: "truncated stream", sessions: true, run: reframed(func(f [][]byte) [][]byte { return f[:3] })},
 	{name: "kept until it expired", run: expired},
 }
 
 // capture has the lane's honest client make a request and returns its bytes. If held, it never arrived.
 func (s *stage) capture(ctx context.Context, l *lane, held bool) (*captured, error) {
-	w := &wire{gateway: s.gateway}
-	client := l.client(w)
-	// The first request brings the nonce, as it would in a client that has been up for a while.
-	for _, hold := range []bool{false, held} {
-		w.hold = hold
-		r, err := s.transfer(ctx, l, "captured")
-		if err != nil {
-			return nil, err
-		}
-		resp, err := client.Do(r)
-		if hold && errors.Is(err, errHeld) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("the honest request was answered %s", resp.Status)
-		}
-	}
-	return parse(w.seen)
+	return s.captureOn(ctx, l, &wire{gateway: s.gateway}, held)
 }
 
-// tokenAlone sends the token as the thief of a log or a cache would: without any proof.
+// captureOn captures on a wire that the attack looks at.
+func (s *stage) captureOn(ctx context.Context, l *lane, w *wire, held bool) (*captured, error) {
+	c, err := s.observe(ctx, l, w, l.client(w), held)
+	if err == nil && c.resumed() != l.sessions {
+		err = errors.New("the captured request is of another scheme")
+	}
+	return c, err
+}
+
+// observe has a client of w's ask for a transfer and then for the one to be captured. The first brings the nonce or
+// begins the session, as it would in a client that has been up for a while.
+func (s *stage) observe(ctx context.Context, l *lane, w *wire, client *http.Client, held bool) (*captured, error) {
+	var both [2]*http.Request
+	for i := range both {
+		r, err := s.transfer(ctx, l, fmt.Sprintf("captured-%d", i))
+		if err != nil {
+			return nil, err
+		}
+		both[i] = r
+	}
+	return w.observe(client, both[0], both[1], held)
+}
+
+// tokenAlone sends the token (or what stands for it, the ticket) as the thief of a log or a cache would: without any proof.
 func tokenAlone(ctx context.Context, s *stage, l *lane) (answer, error) {
 	c, err := s.capture(ctx, l, true)
 	if err != nil {
@@ -86,7 +96,13 @@ func ownKey(ctx context.Context, s *stage, l *lane) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return s.watch(func() (*http.Response, error) { return thief.Do(r) })
+	return s.watch(func() (*http.Response, error) {
+		resp, err := thief.Do(r)
+		if err == nil && resp.Header["Pop-Session"] != nil {
+			return nil, errors.Join(errors.New("the thief was given a session"), resp.Body.Close())
+		}
+		return resp, err
+	})
 }
 
 // replayed sends a request that arrived once more, byte for byte.
@@ -120,8 +136,11 @@ func downgraded(ctx context.Context, s *stage, l *lane) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	_, token, _ := strings.Cut(c.field("Authorization"), " ")
-	c.set("Authorization", "Bearer "+token)
+	token, err := l.tokens.Token()
+	if err != nil {
+		return answer{}, err
+	}
+	c.set("Authorization", "Bearer "+token.AccessToken)
 	return s.send(c)
 }
 
@@ -138,8 +157,12 @@ func capturedNonce(ctx context.Context, s *stage, l *lane) (answer, error) {
 	if proof := c.field("DPoP"); proof != "" {
 		err = reproof(c, l, signer, proof)
 	}
-	if err == nil && c.field("Signature-Input") != "" {
-		err = resign(c, l, signer)
+	switch {
+	case err != nil:
+	case l.sessions:
+		err = resign(c, l, httpsig.SignerConfig{Secret: random32()})
+	case c.field("Signature-Input") != "":
+		err = resign(c, l, httpsig.SignerConfig{Key: signer})
 	}
 	if err != nil {
 		return answer{}, err
@@ -173,8 +196,9 @@ func reproof(c *captured, l *lane, signer *keys.Signer, proof string) error {
 	return nil
 }
 
-// resign replaces the message signature by one of signer's with the same components, tag and nonce.
-func resign(c *captured, l *lane, signer *keys.Signer) error {
+// resign replaces the message signature by one with the key or secret in cfg over the same components, with the same tag
+// and, unless cfg has another, the same nonce.
+func resign(c *captured, l *lane, cfg httpsig.SignerConfig) error {
 	h := http.Header{}
 	for _, f := range c.fields {
 		h.Add(f[0], f[1])
@@ -186,9 +210,11 @@ func resign(c *captured, l *lane, signer *keys.Signer) error {
 	theirs := inputs[0]
 	h.Del("Signature-Input")
 	h.Del("Signature")
-	own, err := httpsig.NewSigner(httpsig.SignerConfig{
-		Key: signer, Label: theirs.Label(), Components: theirs.Components(), Tag: theirs.Tag(), Nonce: theirs.Nonce, Now: l.clock.now,
-	})
+	cfg.Label, cfg.Components, cfg.Tag, cfg.Now = theirs.Label(), theirs.Components(), theirs.Tag(), l.clock.now
+	if cfg.Nonce == nil {
+		cfg.Nonce = theirs.Nonce
+	}
+	own, err := httpsig.NewSigner(cfg)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,37 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// TestUntouched makes sure that what session attacks change would have got in unchanged.
+func TestUntouched(t *testing.T) {
+	s, err := openStage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	l := s.lanes[len(s.lanes)-1]
+	for _, tc := range []struct {
+		name    string
+		capture func() (*captured, error)
+	}{
+		{"request", func() (*captured, error) { return s.capture(t.Context(), l, true) }},
+		{"stream", func() (*captured, error) { return s.captureStream(t.Context(), l) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := tc.capture()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.send(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (answer{in: true, status: 200}); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
 // TestWrongCellsAreTold makes sure that a broken promise isn't printed over.
 func TestWrongCellsAreTold(t *testing.T) {
 	tab := &table{lanes: newLanes()[:1], rows: []row{{attack: attacks[0], cells: []cell{{answer: answer{status: 401}, promised: true}}}}}

@@ -24,6 +24,7 @@ import (
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/issuer"
 	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/popsession"
 	"github.com/holdfast-project/holdfast/replay"
 )
 
@@ -35,7 +36,9 @@ type stage struct {
 	api       *api
 	lanes     []*lane
 	issuerURL string
-	gateway   string // host:port, where the attacker sends bytes
+	gateway   string       // host:port, where the attacker sends bytes
+	second    string       // the same of a gateway of the same fleet, for another origin
+	answers   *keys.Signer // of the gateways, for the answers that begin sessions
 	clock     *clock
 	closers   []io.Closer
 	cancel    context.CancelFunc
@@ -66,15 +69,26 @@ type lane struct {
 	prefix string // of the gateway's route
 	scheme holdfast.Scheme
 	policy holdfast.Policy
-	origin string // of the gateway, as clients call it
-	signer *keys.Signer
-	tokens oauth2.TokenSource
-	clock  *clock
+	// sessions says that clients prove their key once and then resume.
+	sessions bool
+	resource []*keys.Public // of the gateway, that clients of sessions know
+	origin   string         // of the gateway, as clients call it
+	signer   *keys.Signer
+	tokens   oauth2.TokenSource
+	clock    *clock
 	// open lists the attacks that this scheme can't stop, by its standard.
 	open func(attack) bool
 }
 
 func newLanes() []*lane {
+	lanes := schemes()
+	for _, l := range lanes {
+		l.policy.RequireSignature = !l.sessions
+	}
+	return lanes
+}
+
+func schemes() []*lane {
 	transfer := []string{"@query", "content-type", "idempotency-key"}
 	return []*lane{
 		{
@@ -97,6 +111,11 @@ func newLanes() []*lane {
 			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeHTTPSig}, Cover: transfer, CoverBody: true},
 			open:   func(attack) bool { return false },
 		},
+		{
+			name: "session", prefix: "/session", scheme: holdfast.SchemeHTTPSig, sessions: true,
+			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeHTTPSig}, Cover: transfer, CoverBody: true},
+			open:   func(attack) bool { return false },
+		},
 	}
 }
 
@@ -110,8 +129,7 @@ func openStage(ctx context.Context) (*stage, error) {
 }
 
 func (s *stage) open(ctx context.Context) error {
-	secret := make([]byte, 32)
-	rand.Read(secret)
+	secret := random32()
 	clientSecret := base64.RawURLEncoding.EncodeToString(secret[:24])
 	upstream, err := s.serve(s.api)
 	if err != nil {
@@ -120,7 +138,7 @@ func (s *stage) open(ctx context.Context) error {
 	if err := s.openIssuer(secret, clientSecret); err != nil {
 		return err
 	}
-	if err := s.openGateway(ctx, secret, upstream); err != nil {
+	if err := s.openGateways(ctx, secret, upstream); err != nil {
 		return err
 	}
 	for _, l := range s.lanes {
@@ -179,35 +197,55 @@ func (s *stage) openIssuer(secret []byte, clientSecret string) error {
 	return nil
 }
 
-func (s *stage) openGateway(ctx context.Context, secret []byte, upstream string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// openGateways starts the gateway that clients call, and another of its fleet. Both protect the same API.
+func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string) (err error) {
+	if s.answers, err = keys.Generate(keys.ES256); err != nil {
 		return err
 	}
-	s.gateway = l.Addr().String()
-	origin := "http://" + s.gateway
-	verifier, err := s.newVerifier(ctx, secret, origin)
-	if err != nil {
+	fleet := popsession.Secret{ID: "demo", Key: random32()}
+	if s.gateway, err = s.openGateway(ctx, secret, fleet, upstream); err != nil {
 		return err
+	}
+	if s.second, err = s.openGateway(ctx, secret, fleet, upstream); err != nil {
+		return err
+	}
+	for _, lane := range s.lanes {
+		lane.origin, lane.clock = "http://"+s.gateway, s.clock
+		if lane.sessions {
+			lane.resource = []*keys.Public{s.answers.Public()}
+		}
+	}
+	return nil
+}
+
+// openGateway starts a gateway and returns its address.
+func (s *stage) openGateway(ctx context.Context, secret []byte, fleet popsession.Secret, upstream string) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	address := l.Addr().String()
+	verifier, err := s.newVerifier(ctx, secret, fleet, "http://"+address)
+	if err != nil {
+		return "", err
 	}
 	to, err := url.Parse(upstream)
 	if err != nil {
-		return err
+		return "", err
 	}
 	cfg := gateway.Config{Verifier: verifier, Logger: slog.New(slog.DiscardHandler), Now: s.clock.now}
 	for _, lane := range s.lanes {
-		lane.origin, lane.clock = origin, s.clock
 		cfg.Routes = append(cfg.Routes, gateway.Route{Path: lane.prefix, Upstream: to, Policy: lane.policy, StripPrefix: lane.prefix})
 	}
 	g, err := gateway.New(cfg)
 	if err != nil {
-		return err
+		return "", err
 	}
 	s.serveOn(l, g.NewServer())
-	return nil
+	return address, nil
 }
 
-func (s *stage) newVerifier(ctx context.Context, secret []byte, origin string) (*holdfast.Verifier, error) {
+func (s *stage) newVerifier(ctx context.Context, secret []byte, fleet popsession.Secret, origin string) (*holdfast.Verifier, error) {
 	jwks, err := accesstoken.OpenJWKS(ctx, accesstoken.JWKSConfig{Issuer: s.issuerURL})
 	if err != nil {
 		return nil, err
@@ -225,9 +263,14 @@ func (s *stage) newVerifier(ctx context.Context, secret []byte, origin string) (
 	if err != nil {
 		return nil, err
 	}
+	windows, err := replay.NewMemoryWindows(replay.MemoryWindowsConfig{Now: s.clock.now, InsecureAcceptOlder: true})
+	if err != nil {
+		return nil, err
+	}
 	return holdfast.NewVerifier(holdfast.Config{
 		Tokens: accesstoken.NewCache(tokens, accesstoken.CacheConfig{Now: s.clock.now}), Replay: guard,
 		External: holdfast.External{Origin: origin}, Nonces: nonces, Now: s.clock.now,
+		Sessions: &holdfast.Sessions{Secrets: []popsession.Secret{fleet}, Windows: windows, Signer: s.answers},
 	})
 }
 
@@ -262,6 +305,7 @@ func (l *lane) transport(base http.RoundTripper, signer *keys.Signer) *holdfast.
 	t := &holdfast.Transport{Base: base, Source: l.tokens, Signer: signer, Now: l.clock.now}
 	t.InsecureAllowBearer = l.scheme == holdfast.SchemeBearer
 	t.Cover, t.DigestBody = l.policy.Cover, l.policy.CoverBody
+	t.NoSessions, t.ResourceKeys = !l.sessions, l.resource
 	return t
 }
 
@@ -275,6 +319,13 @@ func (s *stage) transfer(ctx context.Context, l *lane, id string) (*http.Request
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", id)
 	return r, nil
+}
+
+// random32 returns a new secret. crypto/rand ends the process rather than fail.
+func random32() []byte {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	return secret
 }
 
 // Close ends everything that runs.

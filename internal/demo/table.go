@@ -24,9 +24,13 @@ type row struct {
 type cell struct {
 	answer
 	promised bool // to get in
+	none     bool // the attack doesn't apply to the scheme
 }
 
 func (c cell) String() string {
+	if c.none {
+		return "-"
+	}
 	text := "blocked (" + c.reason + ")"
 	if c.in {
 		text = "GOT IN"
@@ -69,7 +73,7 @@ func (t *table) wrong() []string {
 	var out []string
 	for _, r := range t.rows {
 		for i, c := range r.cells {
-			if c.in != c.promised {
+			if !c.none && c.in != c.promised {
 				out = append(out, r.attack.name+" / "+t.lanes[i].name)
 			}
 		}

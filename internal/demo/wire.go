@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ type wire struct {
 	gateway string
 	hold    bool
 	seen    []byte // of the last request
+	offer   string // that began a session
+	answer  string // to the offer
 }
 
 var errHeld = errors.New("held back by the attacker")
@@ -34,7 +37,30 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.hold {
 		return nil, errHeld
 	}
-	return exchange(w.gateway, w.seen, r)
+	resp, err := exchange(w.gateway, w.seen, r)
+	if err == nil && resp.Header.Get("PoP-Session") != "" {
+		w.offer, w.answer = r.Header.Get("PoP-Session-Offer"), resp.Header.Get("PoP-Session")
+	}
+	return resp, err
+}
+
+// observe has a client make two requests over the wire, and returns the second as it stood there.
+func (w *wire) observe(client *http.Client, first, second *http.Request, held bool) (*captured, error) {
+	for _, r := range []*http.Request{first, second} {
+		w.hold = held && r != first
+		resp, err := client.Do(r)
+		if w.hold && errors.Is(err, errHeld) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("the honest request was answered %s", resp.Status)
+		}
+	}
+	return parse(w.seen)
 }
 
 // exchange sends bytes and reads one answer, all of it.
@@ -70,8 +96,10 @@ type answer struct {
 }
 
 // send delivers bytes of the attacker's to the gateway.
-func (s *stage) send(c *captured) (answer, error) {
-	return s.watch(func() (*http.Response, error) { return exchange(s.gateway, c.bytes(), nil) })
+func (s *stage) send(c *captured) (answer, error) { return s.sendTo(s.gateway, c) }
+
+func (s *stage) sendTo(gateway string, c *captured) (answer, error) {
+	return s.watch(func() (*http.Response, error) { return exchange(gateway, c.bytes(), nil) })
 }
 
 // watch tells what the API did on a call of the attacker's, and what the attacker was told.
@@ -116,8 +144,17 @@ func parse(request []byte) (*captured, error) {
 		name, value, _ := strings.Cut(line, ": ")
 		c.fields = append(c.fields, [2]string{name, value})
 	}
-	return c, nil
+	if c.field("Transfer-Encoding") == "" {
+		return c, nil
+	}
+	c.drop("Transfer-Encoding")
+	var err error
+	c.body, err = io.ReadAll(httputil.NewChunkedReader(strings.NewReader(body)))
+	return c, err
 }
+
+// resumed tells whether it was made in a session.
+func (c *captured) resumed() bool { return strings.HasPrefix(c.field("Authorization"), "PoP-Session ") }
 
 // field returns the value of the first field with this name.
 func (c *captured) field(name string) string {
