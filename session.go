@@ -195,8 +195,8 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err != nil {
 		return nil, nil, err
 	}
-	made := in.Created().Add(-t.ClockOffset)
-	if err := v.checkAge(made); err != nil {
+	made, err := v.checkAge(in.Created(), t.ClockOffset)
+	if err != nil {
 		return nil, nil, err
 	}
 	p := &proof{
@@ -220,10 +220,24 @@ func (v *Verifier) admitSession(t *ticket) error {
 	return nil
 }
 
-// checkAge judges when a request was made, by our clock.
-func (v *Verifier) checkAge(made time.Time) error {
-	age, skew := v.sessions.now().Sub(made), max(v.skew, 0)
-	switch {
+// checkAge judges when a request was made. The offset is the client's clock minus ours as the session began, and includes
+// how long that proof was on its way, which can't be told from a slow clock; so the request may be fresh either by the
+// client's clock so corrected or as it is. It returns the earlier of the two times: what is remembered since a start must
+// not depend on the friendlier reading.
+func (v *Verifier) checkAge(created time.Time, offset time.Duration) (earlier time.Time, err error) {
+	now, corrected := v.sessions.now(), created.Add(-offset)
+	err = v.fresh(now.Sub(corrected))
+	if err != nil && v.fresh(now.Sub(created)) == nil {
+		err = nil
+	}
+	if corrected.Before(created) {
+		created = corrected
+	}
+	return created, err
+}
+
+func (v *Verifier) fresh(age time.Duration) error {
+	switch skew := max(v.skew, 0); {
 	case age > v.age+skew:
 		return &httpsig.Error{Reason: httpsig.TooOld, Section: "3.2.1", Part: "created", Expected: "at most " + v.age.String() + " ago"}
 	case age < -skew:

@@ -386,6 +386,35 @@ func TestClockOfASlowClient(t *testing.T) {
 	}
 }
 
+// TestFirstProofThatWasDelayed: the time that it took says nothing about the client's clock.
+func TestFirstProofThatWasDelayed(t *testing.T) {
+	w := newWorld(t).withSessions()
+	v := w.verifier(holdfast.Policy{})
+	offer := newOffer(t)
+	r := w.offered(offer)
+	w.now = w.now.Add(20 * time.Second)
+	_, h := answered(v, r)
+	if _, err := v.Check(w.mac(request("GET", target, ""), w.accept(offer, h, boundToken))); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRestartedNodeRefusesOlderMACs, but the session goes on.
+func TestRestartedNodeRefusesOlderMACs(t *testing.T) {
+	w := newWorld(t).withSessions()
+	s := w.session(w.verifier(holdfast.Policy{}))
+	before := w.mac(request("GET", target, ""), s)
+	w.now = w.now.Add(time.Second)
+	w.config.Sessions.Windows = w.newWindows(replay.MemoryWindowsConfig{})
+	v := w.verifier(holdfast.Policy{})
+	w.now = w.now.Add(10 * time.Second)
+	_, err := v.Check(before)
+	refusal(t, err, holdfast.ReasonRestarted)
+	if _, err := v.Check(w.mac(request("GET", target, ""), s)); err != nil {
+		t.Errorf("made after the restart: %v", err)
+	}
+}
+
 // streamed is a request of the session whose body is framed; edit may change the frames.
 func (w *world) streamed(s *popsession.Session, payload string, edit func([]byte) []byte) *http.Request {
 	w.t.Helper()
