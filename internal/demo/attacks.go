@@ -75,7 +75,7 @@ func (s *stage) observe(ctx context.Context, l *lane, w *wire, client *http.Clie
 	return w.observe(client, both[0], both[1], held)
 }
 
-// tokenAlone sends the token (or what stands for it, the ticket) as the thief of a log or a cache would: without any proof.
+// tokenAlone sends the token, or the ticket that stands for it, as the thief of a log or a cache would: without any proof.
 func tokenAlone(ctx context.Context, s *stage, l *lane) (answer, error) {
 	c, err := s.capture(ctx, l, true)
 	if err != nil {
@@ -199,10 +199,7 @@ func reproof(c *captured, l *lane, signer *keys.Signer, proof string) error {
 // resign replaces the message signature by one with the key or secret in cfg over the same components, with the same tag
 // and, unless cfg has another, the same nonce.
 func resign(c *captured, l *lane, cfg httpsig.SignerConfig) error {
-	h := http.Header{}
-	for _, f := range c.fields {
-		h.Add(f[0], f[1])
-	}
+	h := c.header()
 	inputs, err := httpsig.ParseInputs(h)
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/holdfast-project/holdfast/popsession"
 )
 
 func TestDemo(t *testing.T) {
@@ -18,7 +20,8 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestUntouched makes sure that what session attacks change would have got in unchanged.
+// TestUntouched makes sure that session attacks fail for what they change: unchanged, or with the right secret, they
+// would have got in.
 func TestUntouched(t *testing.T) {
 	s, err := openStage(t.Context())
 	if err != nil {
@@ -32,6 +35,21 @@ func TestUntouched(t *testing.T) {
 	}{
 		{"request", func() (*captured, error) { return s.capture(t.Context(), l, true) }},
 		{"stream", func() (*captured, error) { return s.captureStream(t.Context(), l) }},
+		{"forged by the fleet's secret", func() (*captured, error) {
+			c, err := s.capture(t.Context(), l, true)
+			if err != nil {
+				return nil, err
+			}
+			server, err := popsession.NewServer(popsession.ServerConfig{Secrets: []popsession.Secret{s.fleet}})
+			if err != nil {
+				return nil, err
+			}
+			opened, err := server.Open(strings.TrimPrefix(c.field("Authorization"), "PoP-Session "), l.origin)
+			if err != nil {
+				return nil, err
+			}
+			return c, forge(c, l, opened.Keys.RequestSecret(), 2)
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, err := tc.capture()

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-project/holdfast"
 	"github.com/holdfast-project/holdfast/httpsig"
 	"github.com/holdfast-project/holdfast/internal/sfv"
 	"github.com/holdfast-project/holdfast/keys"
@@ -21,8 +22,7 @@ import (
 	"github.com/holdfast-project/holdfast/popstream"
 )
 
-// forge makes the captured request pay somebody else, with the next digest, counter and MAC, all as they should be but for
-// the MAC's secret.
+// forge makes the captured request pay somebody else. Digest, counter and MAC are as they should be, if secret is.
 func forge(c *captured, l *lane, secret []byte, counter uint64) error {
 	c.body = []byte(`{"to":"eve","amount":10,"currency":"EUR"}`)
 	sum := sha256.Sum256(c.body)
@@ -191,10 +191,31 @@ func swappedShare(ctx context.Context, s *stage, l *lane) (answer, error) {
 	if !c.resumed() || c.field("Authorization") != "PoP-Session "+e.ticket {
 		return answer{}, errors.New("the edge's answer is no good")
 	}
+	if err := holds(ctx, c, l, e.secret); err != nil {
+		return answer{}, fmt.Errorf("the edge's secret isn't the client's: %w", err)
+	}
 	if err := forge(c, l, e.secret, 2); err != nil {
 		return answer{}, err
 	}
 	return s.send(c)
+}
+
+// holds checks the MAC of a captured request.
+func holds(ctx context.Context, c *captured, l *lane, secret []byte) error {
+	key, err := httpsig.NewHMACKey(secret)
+	if err != nil {
+		return err
+	}
+	v, err := httpsig.NewVerifier(httpsig.Config{
+		Tag: holdfast.TagSession, One: true, Required: httpsig.Components("@method", "@target-uri"), RequiredParams: []string{"created"},
+		Algorithms: []httpsig.Algorithm{httpsig.HMACSHA256}, Now: l.clock.now,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = v.Verify(ctx, &httpsig.Message{Method: c.method, TargetURI: l.origin + c.target, Header: c.header()},
+		func(context.Context, *httpsig.Input) (*httpsig.Key, error) { return key, nil })
+	return err
 }
 
 // behindEdge returns the second request of a client behind an edge, held back.

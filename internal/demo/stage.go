@@ -36,9 +36,10 @@ type stage struct {
 	api       *api
 	lanes     []*lane
 	issuerURL string
-	gateway   string       // host:port, where the attacker sends bytes
-	second    string       // the same of a gateway of the same fleet, for another origin
-	answers   *keys.Signer // of the gateways, for the answers that begin sessions
+	gateway   string            // host:port, where the attacker sends bytes
+	second    string            // the same of a gateway of the same fleet, for another origin
+	answers   *keys.Signer      // of the gateways, for the answers that begin sessions
+	fleet     popsession.Secret // of both gateways
 	clock     *clock
 	closers   []io.Closer
 	cancel    context.CancelFunc
@@ -202,11 +203,11 @@ func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string
 	if s.answers, err = keys.Generate(keys.ES256); err != nil {
 		return err
 	}
-	fleet := popsession.Secret{ID: "demo", Key: random32()}
-	if s.gateway, err = s.openGateway(ctx, secret, fleet, upstream); err != nil {
+	s.fleet = popsession.Secret{ID: "demo", Key: random32()}
+	if s.gateway, err = s.openGateway(ctx, secret, upstream); err != nil {
 		return err
 	}
-	if s.second, err = s.openGateway(ctx, secret, fleet, upstream); err != nil {
+	if s.second, err = s.openGateway(ctx, secret, upstream); err != nil {
 		return err
 	}
 	for _, lane := range s.lanes {
@@ -219,13 +220,13 @@ func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string
 }
 
 // openGateway starts a gateway and returns its address.
-func (s *stage) openGateway(ctx context.Context, secret []byte, fleet popsession.Secret, upstream string) (string, error) {
+func (s *stage) openGateway(ctx context.Context, secret []byte, upstream string) (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
 	address := l.Addr().String()
-	verifier, err := s.newVerifier(ctx, secret, fleet, "http://"+address)
+	verifier, err := s.newVerifier(ctx, secret, "http://"+address)
 	if err != nil {
 		return "", err
 	}
@@ -245,7 +246,7 @@ func (s *stage) openGateway(ctx context.Context, secret []byte, fleet popsession
 	return address, nil
 }
 
-func (s *stage) newVerifier(ctx context.Context, secret []byte, fleet popsession.Secret, origin string) (*holdfast.Verifier, error) {
+func (s *stage) newVerifier(ctx context.Context, secret []byte, origin string) (*holdfast.Verifier, error) {
 	jwks, err := accesstoken.OpenJWKS(ctx, accesstoken.JWKSConfig{Issuer: s.issuerURL})
 	if err != nil {
 		return nil, err
@@ -270,7 +271,7 @@ func (s *stage) newVerifier(ctx context.Context, secret []byte, fleet popsession
 	return holdfast.NewVerifier(holdfast.Config{
 		Tokens: accesstoken.NewCache(tokens, accesstoken.CacheConfig{Now: s.clock.now}), Replay: guard,
 		External: holdfast.External{Origin: origin}, Nonces: nonces, Now: s.clock.now,
-		Sessions: &holdfast.Sessions{Secrets: []popsession.Secret{fleet}, Windows: windows, Signer: s.answers},
+		Sessions: &holdfast.Sessions{Secrets: []popsession.Secret{s.fleet}, Windows: windows, Signer: s.answers},
 	})
 }
 

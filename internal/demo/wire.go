@@ -156,6 +156,14 @@ func parse(request []byte) (*captured, error) {
 // resumed tells whether it was made in a session.
 func (c *captured) resumed() bool { return strings.HasPrefix(c.field("Authorization"), "PoP-Session ") }
 
+func (c *captured) header() http.Header {
+	h := http.Header{}
+	for _, f := range c.fields {
+		h.Add(f[0], f[1])
+	}
+	return h
+}
+
 // field returns the value of the first field with this name.
 func (c *captured) field(name string) string {
 	for _, f := range c.fields {
