@@ -2,7 +2,6 @@ package holdfast_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/contentdigest"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/popsession"
@@ -30,10 +30,11 @@ import (
 type resource struct {
 	*world
 	*httptest.Server
-	answers *keys.Signer      // of the answers that begin sessions
-	before  func(http.Header) // if set, sees a request first
-	clock   atomic.Int64
-	with    atomic.Pointer[holdfast.Verifier]
+	answers  *keys.Signer      // of the answers that begin sessions
+	before   func(http.Header) // if set, sees a request first
+	lifetime time.Duration     // of sessions; the default, if zero
+	clock    atomic.Int64
+	with     atomic.Pointer[holdfast.Verifier]
 
 	mu  sync.Mutex
 	log []string // guarded by mu
@@ -76,6 +77,7 @@ func (s *resource) restart(secret string, p holdfast.Policy) {
 		}
 		s.config.Sessions = &holdfast.Sessions{
 			Secrets: []popsession.Secret{{ID: "s", Key: bytes.Repeat([]byte(secret), 32)}}, Windows: windows, Signer: s.answers,
+			Lifetime: s.lifetime,
 		}
 	}
 	s.with.Store(s.verifier(p))
@@ -205,6 +207,41 @@ func TestTransportSessionDigestBody(t *testing.T) {
 		s.post(tr, wireRequest(t, "POST", s.URL, long), long)
 	}
 	s.sent("HTTPSig+offer+digest", "PoP-Session+digest")
+}
+
+// The caller's own digest covers the body as well as ours does.
+func TestTransportSessionCallersDigest(t *testing.T) {
+	s := newResource(t)
+	tr := s.client("DPoP")
+	s.get(tr)
+	r := oneWay(wireRequest(t, "POST", s.URL, "body"))
+	r.Header.Set("Content-Digest", contentdigest.Sum(contentdigest.SHA512, []byte("body")))
+	s.post(tr, r, "body")
+	s.sent("DPoP+offer", "PoP-Session+digest")
+}
+
+// A session that ends at once is worth no offers.
+func TestTransportSessionShort(t *testing.T) {
+	for lifetime, want := range map[time.Duration]string{19 * time.Second: "DPoP", 20 * time.Second: "PoP-Session"} {
+		s := newResource(t)
+		s.lifetime = lifetime
+		s.restart("a", holdfast.Policy{})
+		tr := s.client("DPoP")
+		s.get(tr)
+		s.get(tr)
+		s.sent("DPoP+offer", want)
+	}
+}
+
+func TestTransportSessionBearer(t *testing.T) {
+	s := newResource(t)
+	s.restart("a", holdfast.Policy{Bearer: holdfast.InsecureBearerObserved})
+	tr := s.client("DPoP")
+	tr.Source = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: bearerToken, TokenType: "Bearer"})
+	tr.InsecureAllowBearer = true
+	s.get(tr)
+	s.get(tr)
+	s.sent("Bearer", "Bearer")
 }
 
 func TestTransportSessionRenewal(t *testing.T) {
@@ -393,120 +430,6 @@ func TestTransportResourceKeys(t *testing.T) {
 	tr.ResourceKeys = []*keys.Public{nil}
 	_, err := tr.RoundTrip(wireRequest(t, "GET", s.URL, ""))
 	refusedAs(t, err, holdfast.TransportMisconfigured)
-}
-
-// The caller doesn't see that a session was refused.
-func TestTransportSessionRefused(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		change func(*resource)
-		want   []string
-	}{
-		{"unknown ticket", func(s *resource) { s.restart("b", holdfast.Policy{}) },
-			[]string{"PoP-Session", "DPoP+offer", "PoP-Session"}},
-		{"no sessions any more", func(s *resource) { s.restart("", holdfast.Policy{}) },
-			[]string{"PoP-Session", "DPoP+offer", "DPoP"}},
-		{"a server of old", func(s *resource) {
-			s.restart("", holdfast.Policy{})
-			s.before = func(h http.Header) {
-				if strings.HasPrefix(h.Get("Authorization"), "PoP") {
-					h.Del("Authorization")
-				}
-			}
-		}, []string{"PoP-Session", "DPoP+offer", "DPoP"}},
-		{"bad MAC", func(s *resource) {
-			s.before = func(h http.Header) { h.Set("Signature", "sig1=:AAAA:") }
-		}, nil},
-		{"demands a signature", func(s *resource) { s.restart("a", holdfast.Policy{RequireSignature: true}) },
-			[]string{"PoP-Session", "DPoP", "DPoP"}},
-		{"demands more coverage", func(s *resource) { s.restart("a", holdfast.Policy{Cover: []string{"x-a"}}) },
-			[]string{"PoP-Session", "PoP-Session", "PoP-Session"}},
-	} {
-		if tc.want == nil {
-			tc.want = []string{"PoP-Session", "DPoP+offer", "PoP-Session", "DPoP+offer"}
-		}
-		t.Run(tc.name, func(t *testing.T) {
-			s := newResource(t)
-			tr := s.client("DPoP")
-			var because []string
-			tr.Trace = func(a *holdfast.Attempt) { because = append(because, a.Because) }
-			s.get(tr)
-			s.sent("DPoP+offer")
-			tc.change(s)
-			for range 2 {
-				r := wireRequest(t, "GET", s.URL+"/a", "")
-				r.Header.Set("X-A", "1")
-				s.post(tr, r, "")
-			}
-			s.sent(tc.want...)
-			want := "session"
-			if tc.name == "demands more coverage" {
-				want = "coverage"
-			}
-			if because[1] != "" || because[2] != want {
-				t.Errorf("got attempts %q", because)
-			}
-		})
-	}
-}
-
-// Only the path that refused sessions goes without.
-func TestTransportSessionRefusedPath(t *testing.T) {
-	s := newResource(t)
-	tr := s.client("DPoP")
-	s.get(tr)
-	s.restart("a", holdfast.Policy{RequireSignature: true})
-	s.get(tr)
-	s.restart("a", holdfast.Policy{})
-	s.get(tr)
-	s.post(tr, wireRequest(t, "GET", s.URL+"/b", ""), "")
-	s.sent("DPoP+offer", "PoP-Session", "DPoP", "DPoP", "PoP-Session")
-}
-
-// A body that is gone can't be sent again, but the next request knows.
-func TestTransportSessionRefusedStream(t *testing.T) {
-	s := newResource(t)
-	tr := s.client("DPoP")
-	s.get(tr)
-	s.restart("b", holdfast.Policy{Body: holdfast.BodyStreamed})
-	if status, _ := sendVia(t, tr, oneWay(wireRequest(t, "POST", s.URL, "body"))); status != http.StatusUnauthorized {
-		t.Errorf("got status %d", status)
-	}
-	s.post(tr, oneWay(wireRequest(t, "POST", s.URL, "body")), "body")
-	s.sent("DPoP+offer", "PoP-Session+stream", "DPoP+offer")
-}
-
-// What net/http sends twice is signed afresh, once, and then proved in full.
-func TestTransportSessionReplayed(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		copies int // of requests in the session, from the first on
-		want   []string
-	}{
-		{"once", 1, []string{"DPoP+offer", "PoP-Session", "PoP-Session", "PoP-Session"}},
-		{"twice", 2, []string{"DPoP+offer", "PoP-Session", "PoP-Session", "PoP-Session", "PoP-Session", "DPoP+offer"}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			s := newResource(t)
-			tr, copies := s.client("DPoP"), tc.copies
-			tr.Base = roundTrips(func(r *http.Request) (*http.Response, error) {
-				if copies > 0 && strings.HasPrefix(r.Header.Get("Authorization"), "PoP-Session") {
-					copies--
-					first, err := http.DefaultTransport.RoundTrip(r.Clone(context.Background()))
-					if err != nil {
-						return nil, err
-					}
-					if err := first.Body.Close(); err != nil {
-						return nil, err
-					}
-				}
-				return http.DefaultTransport.RoundTrip(r)
-			})
-			s.get(tr)
-			s.get(tr)
-			s.sent(tc.want...)
-		})
-	}
 }
 
 // The ticket tells the server how the client's clock went when it proved its key.
