@@ -76,6 +76,19 @@ func (v *Verifier) refuse(err error, r *http.Request) *Refusal {
 	return refusal
 }
 
+// BodyRefusal returns the refusal of a body that turned out, while it was read, to be another than was signed; and false
+// for errors that say nothing of the kind, such as a lost connection.
+func BodyRefusal(err error) (*Refusal, bool) {
+	_, digest := errors.AsType[*contentdigest.Error](err)
+	_, stream := errors.AsType[*popstream.Error](err)
+	if !digest && !stream {
+		return nil, false
+	}
+	refusal := classify(err)
+	refusal.Status = statusOf(refusal)
+	return refusal, true
+}
+
 // classify gives every error of a check its reason and error code.
 func classify(err error) *Refusal {
 	var own *Refusal

@@ -1,17 +1,15 @@
 package gateway
 
 import (
-	"errors"
 	"io"
 	"net/http"
 
 	"github.com/holdfast-project/holdfast"
-	"github.com/holdfast-project/holdfast/contentdigest"
 )
 
 // watchedBody is a request's body on its way to the upstream. It tells how the body ended.
 //
-// A body with a covered digest fails where it would end, and keeps its last byte until then ([contentdigest.NewReader]):
+// A body with a covered digest fails where it would end, and keeps its last byte until then (contentdigest.NewReader):
 // an upstream gets neither the end nor, where the length was announced, the whole of a changed one.
 type watchedBody struct {
 	io.ReadCloser
@@ -31,11 +29,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 
 // bodyRefusal is what the client is told about its body.
 func bodyRefusal(err error) *holdfast.Refusal {
-	if e, ok := errors.AsType[*contentdigest.Error](err); ok {
-		return &holdfast.Refusal{
-			Reason: string(e.Reason), Section: "RFC 9530, section 2", Part: "content-digest", Got: e.Detail,
-			Status: http.StatusBadRequest, ErrorCode: "invalid_request", Err: err,
-		}
+	if refusal, ok := holdfast.BodyRefusal(err); ok {
+		return refusal
 	}
 	return &holdfast.Refusal{Reason: ReasonBody, Part: "body", Status: http.StatusBadRequest, Err: err}
 }
