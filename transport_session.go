@@ -11,11 +11,11 @@ import (
 
 // What a Transport keeps of sessions is bounded for each origin, and so is how often it offers one.
 const (
-	transportMaxSlots   = 8                // tokens with sessions
-	transportMaxPaths   = 100              // paths that take no session
-	transportQuiet      = 60 * time.Second // without offers, after an origin didn't answer one
-	transportOfferWait  = 10 * time.Second // for the answer to an offer, before another request offers as well
-	transportLeast      = 10 * time.Second // of a session's life, to use it: a request takes time, and clocks differ
+	transportMaxSlots    = 8                // tokens with sessions
+	transportMaxPaths    = 100              // paths that take no session
+	transportQuiet       = 60 * time.Second // without offers, after an origin didn't answer one
+	transportOfferWait   = 10 * time.Second // for the answer to an offer, before another request offers as well
+	transportLeast       = 10 * time.Second // of a session's life, to use it: a request takes time, and clocks differ
 	transportLeastOneWay = 30 * time.Second // the same, for a body that can't be sent again
 )
 
