@@ -3,7 +3,6 @@ package holdfast
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -74,7 +73,7 @@ func (v *Verifier) proveDPoP(r *http.Request, cred credential, token *accesstoke
 		}
 		return out, nil
 	}
-	return out, v.cover(out, SchemeDPoP, []*httpsig.Signature{sig}, demanded)
+	return out, v.cover(out, SchemeDPoP, sig, demanded)
 }
 
 // signatureBeside verifies the message signature that accompanies a DPoP proof, or returns nil if there is none. One
@@ -87,7 +86,7 @@ func (v *Verifier) signatureBeside(r *http.Request, p *dpop.Proof, uri, special 
 	if err != nil {
 		return nil, err
 	}
-	sigs, err := v.verifySignatures(v.beside, r, key, uri, special)
+	sig, err := v.verifySignature(v.beside, r, key, uri, special)
 	if err != nil {
 		var e *httpsig.Error
 		if errors.As(err, &e) && e.Reason == httpsig.Missing {
@@ -95,7 +94,7 @@ func (v *Verifier) signatureBeside(r *http.Request, p *dpop.Proof, uri, special 
 		}
 		return nil, err
 	}
-	return sigs[0], nil
+	return sig, nil
 }
 
 func (v *Verifier) proveHTTPSig(r *http.Request, token *accesstoken.Token, uri, special string) (*proof, error) {
@@ -103,22 +102,18 @@ func (v *Verifier) proveHTTPSig(r *http.Request, token *accesstoken.Token, uri, 
 	if err != nil {
 		return nil, err
 	}
-	sigs, err := v.verifySignatures(v.httpsig, r, key, uri, special)
+	sig, err := v.verifySignature(v.httpsig, r, key, uri, special)
 	if err != nil {
 		return nil, err
 	}
-	// Every signature with the tag was verified, as the draft asks; the policy's coverage must hold for each of them,
-	// so that none can be added to stand in for another.
-	in := sigs[0].Input()
-	out := &proof{scheme: SchemeHTTPSig, key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: in.Created()}
-	for _, s := range sigs {
-		made := s.Input().Created()
-		out.uses = append(out.uses, replay.Claim{
-			Owner: key.Thumbprint(), ID: "httpsig " + s.Input().Nonce(), Made: made, Until: made.Add(v.age + max(v.skew, 0)),
-		})
+	in := sig.Input()
+	made := in.Created()
+	out := &proof{
+		scheme: SchemeHTTPSig, key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: made,
+		uses: []replay.Claim{{Owner: key.Thumbprint(), ID: "httpsig " + in.Nonce(), Made: made, Until: made.Add(v.age + max(v.skew, 0))}},
 	}
 	out.offer = v.offerOf(r, in.Covers(offerComponent))
-	return out, v.cover(out, SchemeHTTPSig, sigs, v.rules.demanded(r, hasBody(r)))
+	return out, v.cover(out, SchemeHTTPSig, sig, v.rules.demanded(r, hasBody(r)))
 }
 
 // confirmationKey is the key of an httpsig-bound token with its one algorithm.
@@ -136,37 +131,25 @@ func algorithmName(k *httpsig.Key, c accesstoken.Confirmation) string {
 	return string(c.Key.Algorithm())
 }
 
-// maxSignatures is how many signatures with its tag a request may have. A client needs one, and each more is a
-// verification by a key that the client chose, of milliseconds with P-521.
-const maxSignatures = 2
-
-func (v *Verifier) verifySignatures(by *httpsig.Verifier, r *http.Request, key *httpsig.Key, uri, special string) ([]*httpsig.Signature, error) {
+func (v *Verifier) verifySignature(by *httpsig.Verifier, r *http.Request, key *httpsig.Key, uri, special string) (*httpsig.Signature, error) {
 	m := httpsig.RequestMessage(r, uri)
 	m.RequestTarget = special
-	asked := 0
-	return by.Verify(r.Context(), m, func(context.Context, *httpsig.Input) (*httpsig.Key, error) {
-		// All keys are looked up before the first is used.
-		if asked++; asked > maxSignatures {
-			return nil, &Refusal{
-				Reason: string(httpsig.TooMany), Section: "RFC 9421, section 7.2.6", Part: "tag",
-				Expected: fmt.Sprintf("at most %d signatures", maxSignatures), ErrorCode: codeInvalidSignature,
-			}
-		}
-		return key, nil
-	})
+	sigs, err := by.Verify(r.Context(), m, func(context.Context, *httpsig.Input) (*httpsig.Key, error) { return key, nil })
+	if err != nil {
+		return nil, err
+	}
+	return sigs[0], nil // the policies take one
 }
 
 // cover checks what the policy demands and records what is covered.
-func (v *Verifier) cover(out *proof, scheme Scheme, sigs []*httpsig.Signature, demanded []httpsig.Component) error {
-	for _, s := range sigs {
-		for _, c := range demanded {
-			if !s.Input().Covers(c) {
-				return uncovered(scheme, c.String(), demanded)
-			}
+func (v *Verifier) cover(out *proof, scheme Scheme, sig *httpsig.Signature, demanded []httpsig.Component) error {
+	for _, c := range demanded {
+		if !sig.Input().Covers(c) {
+			return uncovered(scheme, c.String(), demanded)
 		}
-		out.bodyCovered = out.bodyCovered || s.Input().Covers(digestComponent)
 	}
-	components := sigs[0].Input().Components()
+	out.bodyCovered = sig.Input().Covers(digestComponent)
+	components := sig.Input().Components()
 	out.covered = make([]string, len(components))
 	for i, c := range components {
 		out.covered[i] = c.String()

@@ -186,11 +186,11 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err := v.admitSession(t); err != nil {
 		return nil, nil, err
 	}
-	sigs, err := v.verifySignatures(v.sessions.verifier, r, t.key, uri, special)
+	sig, err := v.verifySignature(v.sessions.verifier, r, t.key, uri, special)
 	if err != nil {
 		return nil, nil, err
 	}
-	in := sigs[0].Input()
+	in := sig.Input()
 	counter, err := popsession.ParseCounter(in.Nonce())
 	if err != nil {
 		return nil, nil, err
@@ -204,7 +204,7 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 		mark:    &replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
 		session: t.info(),
 	}
-	return t.token, p, v.coverSession(r, p, t, sigs)
+	return t.token, p, v.coverSession(r, p, t, sig)
 }
 
 // admitSession tells whether the policy takes a MAC from this session.
@@ -247,8 +247,8 @@ func (v *Verifier) fresh(age time.Duration) error {
 }
 
 // coverSession checks coverage. In a session a body is always covered, as a whole or chunk by chunk.
-func (v *Verifier) coverSession(r *http.Request, p *proof, t *ticket, sigs []*httpsig.Signature) error {
-	in := sigs[0].Input()
+func (v *Verifier) coverSession(r *http.Request, p *proof, t *ticket, sig *httpsig.Signature) error {
+	in := sig.Input()
 	streams, body := in.Covers(streamComponent), hasBody(r)
 	demanded := v.rules.demanded(r, false)
 	switch {
@@ -257,12 +257,12 @@ func (v *Verifier) coverSession(r *http.Request, p *proof, t *ticket, sigs []*ht
 	case body && !streams:
 		demanded = append(demanded, digestComponent)
 	}
-	if err := v.cover(p, SchemeSession, sigs, demanded); err != nil {
+	if err := v.cover(p, SchemeSession, sig, demanded); err != nil {
 		return err
 	}
 	if streams {
 		p.bodyCovered = true
-		p.stream = &streamKey{secret: t.secret, signature: sigs[0].Value()}
+		p.stream = &streamKey{secret: t.secret, signature: sig.Value()}
 	}
 	return nil
 }

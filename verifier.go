@@ -111,14 +111,16 @@ func (v *Verifier) buildProofs(cfg Config) (err error) {
 	if v.dpop, err = dpop.NewVerifier(dc); err != nil {
 		return err
 	}
+	// One signature with our tag: a client needs no more, and each more would be a verification by a key that the client
+	// chose, of milliseconds with P-521.
 	base := httpsig.Config{
-		Tag: TagHTTPSig, Required: httpsigComponents, RequiredParams: []string{"created", "nonce", "tag"},
+		Tag: TagHTTPSig, One: true, Required: httpsigComponents, RequiredParams: []string{"created", "nonce", "tag"},
 		RefusedParams: []string{"alg", "keyid", "pub"}, MaxAge: v.age, Skew: v.skew, Now: cfg.Now,
 	}
 	if v.httpsig, err = httpsig.NewVerifier(base); err != nil {
 		return err
 	}
-	base.Tag, base.Required, base.One = TagProof, besideComponents, true
+	base.Tag, base.Required = TagProof, besideComponents
 	if v.beside, err = httpsig.NewVerifier(base); err != nil || cfg.Sessions == nil {
 		return err
 	}

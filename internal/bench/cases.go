@@ -39,7 +39,7 @@ var errBare = errors.New("the primitive failed")
 // Cases returns every measurement.
 func Cases() ([]Case, error) {
 	var out []Case
-	for _, build := range []func() ([]Case, error){signatureCases, hmacCases, proofCases, verifierCases, digestCases} {
+	for _, build := range []func() ([]Case, error){signatureCases, hmacCases, proofCases, verifierCases, sessionCases, digestCases} {
 		cases, err := build()
 		if err != nil {
 			return nil, err
