@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,4 +173,24 @@ func refusal(t *testing.T, err error, reason string) *holdfast.Refusal {
 		t.Fatalf("got reason %s (%v), want %s", r.Reason, r, reason)
 	}
 	return r
+}
+
+// contest sends one request many times at once, and tells how many got in and how many were told that it was a replay.
+func contest(v *holdfast.Verifier, r *http.Request, times int) (passed, replayed int64) {
+	var in, out atomic.Int64
+	var wg sync.WaitGroup
+	for range times {
+		wg.Go(func() {
+			_, err := v.Check(r.Clone(context.Background()))
+			var refused *holdfast.Refusal
+			switch {
+			case err == nil:
+				in.Add(1)
+			case errors.As(err, &refused) && refused.Reason == holdfast.ReasonReplayed:
+				out.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return in.Load(), out.Load()
 }

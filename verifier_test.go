@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,24 +208,8 @@ func TestRefused(t *testing.T) {
 func TestConcurrentReplayHasOneWinner(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier(holdfast.Policy{})
-	first := w.prove(request("GET", target, ""), boundToken)
-	var passed, replayed atomic.Int64
-	var wg sync.WaitGroup
-	for range 200 {
-		wg.Go(func() {
-			_, err := v.Check(first.Clone(context.Background()))
-			var r *holdfast.Refusal
-			switch {
-			case err == nil:
-				passed.Add(1)
-			case errors.As(err, &r) && r.Reason == holdfast.ReasonReplayed:
-				replayed.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	if passed.Load() != 1 || replayed.Load() != 199 {
-		t.Errorf("got %d passed and %d replayed, want 1 and 199", passed.Load(), replayed.Load())
+	if passed, replayed := contest(v, w.prove(request("GET", target, ""), boundToken), 200); passed != 1 || replayed != 199 {
+		t.Errorf("got %d passed and %d replayed, want 1 and 199", passed, replayed)
 	}
 }
 
