@@ -34,6 +34,9 @@ func (v *Verifier) guardStream(r *http.Request, k *streamKey) error {
 	if err != nil {
 		return err
 	}
+	if r.Body == nil {
+		r.Body = http.NoBody // it lacks its last chunk
+	}
 	body := popstream.NewReader(r.Body, popstream.BodyKey(k.secret, k.signature), params)
 	r.Header.Del("Content-Length")
 	r.Body, r.ContentLength = body, -1

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -122,7 +121,7 @@ func (s *sessions) open(sealed, audience string) (*ticket, error) {
 	if t.key, err = httpsig.NewHMACKey(t.secret); err != nil {
 		return nil, err
 	}
-	s.opened.keep(sealed, t, s.now())
+	s.opened.keep(sealed, t)
 	return t, nil
 }
 
@@ -154,16 +153,13 @@ func (c *ticketCache) find(sealed string) *ticket {
 	return c.tickets[sealed]
 }
 
-// keep remembers a ticket. A full cache drops what has expired, and if that is nothing, any one.
-func (c *ticketCache) keep(sealed string, t *ticket, now time.Time) {
+// keep remembers a ticket. A full cache drops any other: looking for the best one would take all requests' time.
+func (c *ticketCache) keep(sealed string, t *ticket) {
 	if c.size == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.tickets) >= c.size {
-		maps.DeleteFunc(c.tickets, func(_ string, t *ticket) bool { return !now.Before(t.Expires) })
-	}
 	for old := range c.tickets {
 		if len(c.tickets) < c.size {
 			break

@@ -453,6 +453,20 @@ func TestStreamedBody(t *testing.T) {
 	}
 }
 
+// TestStreamedBodyRemoved: a body that was announced and is gone has no end.
+func TestStreamedBodyRemoved(t *testing.T) {
+	for name, none := range map[string]io.ReadCloser{"empty": http.NoBody, "none": nil} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t).withSessions()
+			v := w.verifier(holdfast.Policy{Body: holdfast.BodyBuffered})
+			r := w.streamed(w.session(v), "a body", nil)
+			r.Body, r.ContentLength = none, 0
+			_, err := v.Check(r)
+			refusal(t, err, string(popstream.Truncated))
+		})
+	}
+}
+
 func TestStreamedBodyOverLimit(t *testing.T) {
 	w := newWorld(t).withSessions()
 	v := w.verifier(holdfast.Policy{Body: holdfast.BodyBuffered, BodyLimit: 10})
