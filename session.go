@@ -24,9 +24,6 @@ type Sessions struct {
 	Lifetime time.Duration
 	// Windows remember the counters of sessions. Required.
 	Windows replay.Window
-	// Signer signs the answers that begin sessions, so that clients who know its key can tell an edge that put itself in
-	// between. Required.
-	Signer *keys.Signer
 	// Tickets is how many opened tickets are remembered, which saves opening them again. If zero, 10,000; negative: none.
 	Tickets int
 }
@@ -62,9 +59,12 @@ type sessions struct {
 	now      func() time.Time
 }
 
-func newSessions(cfg *Sessions, now func() time.Time) (*sessions, error) {
-	if cfg.Windows == nil || cfg.Signer == nil {
-		return nil, errors.New("holdfast: config: Sessions: Windows and Signer are required")
+func newSessions(cfg *Sessions, signer *keys.Signer, now func() time.Time) (*sessions, error) {
+	if cfg.Windows == nil {
+		return nil, errors.New("holdfast: config: Sessions: Windows is required")
+	}
+	if signer == nil {
+		return nil, errors.New("holdfast: config: Sessions: Signer is required with them")
 	}
 	if now == nil {
 		now = time.Now
@@ -85,7 +85,7 @@ func newSessions(cfg *Sessions, now func() time.Time) (*sessions, error) {
 	}
 	for scheme, proof := range map[Scheme]string{SchemeDPoP: `"dpop";req`, SchemeHTTPSig: `"signature";req`} {
 		s.answers[scheme], err = httpsig.NewSigner(httpsig.SignerConfig{
-			Key: cfg.Signer, Label: sessionLabel, Tag: TagSessionAnswer, KeyID: cfg.Signer.Public().KeyID(), Nonce: httpsig.NoNonce,
+			Key: signer, Label: sessionLabel, Tag: TagSessionAnswer, KeyID: signer.Public().KeyID(), Nonce: httpsig.NoNonce,
 			Components: httpsig.Components(`"pop-session"`, `"pop-session-offer";req`, proof), Now: now,
 		})
 		if err != nil {

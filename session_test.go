@@ -31,8 +31,9 @@ func (w *world) withSessions() *world {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.config.Signer = signer
 	w.config.Sessions = &holdfast.Sessions{
-		Secrets: []popsession.Secret{{ID: "one", Key: bytes.Repeat([]byte{1}, 32)}}, Windows: w.newWindows(replay.MemoryWindowsConfig{InsecureAcceptOlder: true}), Signer: signer,
+		Secrets: []popsession.Secret{{ID: "one", Key: bytes.Repeat([]byte{1}, 32)}}, Windows: w.newWindows(replay.MemoryWindowsConfig{InsecureAcceptOlder: true}),
 	}
 	tokens := w.config.Tokens.(tokenTable)
 	for text, token := range tokens {
@@ -206,7 +207,7 @@ func TestAnswerIsSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := httpsig.NewJOSEKey(w.config.Sessions.Signer.Public())
+	key, err := httpsig.NewJOSEKey(w.config.Signer.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -499,15 +500,15 @@ func TestSecretRotation(t *testing.T) {
 }
 
 func TestSessionsConfigRefused(t *testing.T) {
-	for name, edit := range map[string]func(*holdfast.Sessions){
-		"no secret":  func(s *holdfast.Sessions) { s.Secrets = nil },
-		"no windows": func(s *holdfast.Sessions) { s.Windows = nil },
-		"no signer":  func(s *holdfast.Sessions) { s.Signer = nil },
-		"too long":   func(s *holdfast.Sessions) { s.Lifetime = time.Hour },
+	for name, edit := range map[string]func(*holdfast.Config){
+		"no secret":  func(c *holdfast.Config) { c.Sessions.Secrets = nil },
+		"no windows": func(c *holdfast.Config) { c.Sessions.Windows = nil },
+		"no signer":  func(c *holdfast.Config) { c.Signer = nil },
+		"too long":   func(c *holdfast.Config) { c.Sessions.Lifetime = time.Hour },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t).withSessions()
-			edit(w.config.Sessions)
+			edit(&w.config)
 			if _, err := holdfast.NewVerifier(w.config); err == nil {
 				t.Error("accepted")
 			}

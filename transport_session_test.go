@@ -69,14 +69,14 @@ func newResource(t *testing.T) *resource {
 // restart begins again with another secret. Without one, the server knows no sessions.
 func (s *resource) restart(secret string, p holdfast.Policy) {
 	s.t.Helper()
-	s.config.Sessions = nil
+	s.config.Signer, s.config.Sessions = s.answers, nil
 	if secret != "" {
 		windows, err := replay.NewMemoryWindows(replay.MemoryWindowsConfig{InsecureAcceptOlder: true, Now: s.time})
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		s.config.Sessions = &holdfast.Sessions{
-			Secrets: []popsession.Secret{{ID: "s", Key: bytes.Repeat([]byte(secret), 32)}}, Windows: windows, Signer: s.answers,
+			Secrets: []popsession.Secret{{ID: "s", Key: bytes.Repeat([]byte(secret), 32)}}, Windows: windows,
 			Lifetime: s.lifetime,
 		}
 	}

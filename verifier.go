@@ -37,6 +37,9 @@ type Config struct {
 	Freshness time.Duration
 	// Skew is how far a proof may lie in the future, and is granted to Freshness too. If zero, 5 s; negative means none.
 	Skew time.Duration
+	// Signer is the resource's key. It signs the answers that begin sessions, so that clients who know its public half can
+	// tell an edge that put itself in between. Required with Sessions.
+	Signer *keys.Signer
 	// Sessions, if set, lets clients resume sessions.
 	Sessions *Sessions
 	// Observers see every verdict and refusal, after it is reached and before the handler runs.
@@ -124,7 +127,7 @@ func (v *Verifier) buildProofs(cfg Config) (err error) {
 	if v.beside, err = httpsig.NewVerifier(base); err != nil || cfg.Sessions == nil {
 		return err
 	}
-	v.sessions, err = newSessions(cfg.Sessions, cfg.Now)
+	v.sessions, err = newSessions(cfg.Sessions, cfg.Signer, cfg.Now)
 	return err
 }
 

@@ -106,9 +106,9 @@ func sessionVerifier(tokens accesstoken.Verifier, tickets int) (*holdfast.Verifi
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	return holdfast.NewVerifier(holdfast.Config{
-		Tokens: tokens, Replay: guard, External: holdfast.External{Origin: origin}, Freshness: 5 * time.Minute,
+		Tokens: tokens, Replay: guard, External: holdfast.External{Origin: origin}, Freshness: 5 * time.Minute, Signer: signer,
 		Sessions: &holdfast.Sessions{
-			Secrets: []popsession.Secret{{ID: "bench", Key: secret}}, Windows: windows, Signer: signer, Lifetime: 10 * time.Minute, Tickets: tickets,
+			Secrets: []popsession.Secret{{ID: "bench", Key: secret}}, Windows: windows, Lifetime: 10 * time.Minute, Tickets: tickets,
 		},
 	})
 }

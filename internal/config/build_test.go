@@ -195,8 +195,8 @@ func TestGatewayConfigRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name, old, new, want string
 	}{
-		{"sessions without a key", "      body: buffered\n", "      body: buffered\n  sessions: {secrets: [{id: one, secret_file: client.secret}]}\n", "gateway.sessions.answer_key_file: required with secrets"},
-		{"session secret used from no time", "      body: buffered\n", "      body: buffered\n  sessions: {answer_key_file: issuer.jwk, secrets: [{id: one, secret_file: client.secret, not_before: soon}]}\n", `holdfast.yaml:16: gateway.sessions.secrets[0].not_before: want a time such as 2026-01-02T15:04:05Z, got "soon"`},
+		{"sessions without a key", "      body: buffered\n", "      body: buffered\n  sessions: {secrets: [{id: one, secret_file: client.secret}]}\n", "gateway.resource_key_file: required with sessions.secrets"},
+		{"session secret used from no time", "      body: buffered\n", "      body: buffered\n  resource_key_file: issuer.jwk\n  sessions: {secrets: [{id: one, secret_file: client.secret, not_before: soon}]}\n", `holdfast.yaml:17: gateway.sessions.secrets[0].not_before: want a time such as 2026-01-02T15:04:05Z, got "soon"`},
 		{"no origin", "  external_origin: https://api.example\n", "", "gateway.external_origin: required, unless hosts are given (or in the environment: HOLDFAST_GATEWAY_EXTERNAL_ORIGIN)"},
 		{"origin and hosts", "  external_origin: https://api.example\n", "  external_origin: https://api.example\n  hosts: [api.example]\n", "holdfast.yaml:3: gateway.hosts: give external_origin or hosts, not both"},
 		{"no audience", "  audience: https://api.example\n", "", "gateway.audience: required (or in the environment: HOLDFAST_GATEWAY_AUDIENCE)"},

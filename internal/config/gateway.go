@@ -22,27 +22,28 @@ import (
 
 // Gateway is the section of the reverse proxy.
 type Gateway struct {
-	Listen         string        `yaml:"listen" default:"127.0.0.1:8443" help:"Address and port to listen on; port 0 picks one."`
-	TLS            TLS           `yaml:"tls"`
-	ExternalOrigin string        `yaml:"external_origin" help:"What clients call the gateway, such as https://api.example. This or hosts."`
-	Hosts          []string      `yaml:"hosts" help:"The hosts that it answers to, where scheme and host come from the connection or a trusted peer."`
-	TrustedPeers   []string      `yaml:"trusted_peers" help:"Networks of the edges whose X-Forwarded-* fields count, such as 10.0.0.0/8."`
-	Audience       string        `yaml:"audience" required:"true" help:"What tokens must name in aud."`
-	Issuers        []TokenIssuer `yaml:"issuers" required:"true" help:"Whose tokens are accepted."`
-	TokenCache     TokenCache    `yaml:"token_cache"`
-	Freshness      time.Duration `yaml:"freshness" default:"60s" help:"How old a proof may be."`
-	Skew           time.Duration `yaml:"skew" default:"5s" zero:"true" help:"How far a proof may lie in the future; 0s means none."`
-	NonceSecret    Secret        `yaml:"nonce_secret" help:"If set, DPoP proofs need a nonce of this gateway: 32 random bytes or more, the same on every node."`
-	DPoPAlgorithms []string      `yaml:"dpop_algorithms" help:"Algorithms of DPoP proofs. If empty, ECDSA and Ed25519; RSA only if named."`
-	Realm          string        `yaml:"realm" help:"Named in challenges, if set."`
-	Replay         Replay        `yaml:"replay"`
-	Sessions       Sessions      `yaml:"sessions"`
-	Routes         []Route       `yaml:"routes" required:"true" help:"Where requests go, and what they must prove."`
-	Identity       Identity      `yaml:"identity"`
-	PlainHeaders   bool          `yaml:"plain_headers" default:"false" help:"Tell upstreams who called in unsigned headers as well: only for upstreams that nobody else can reach."`
-	PlainPrefix    string        `yaml:"plain_prefix" help:"How their names start. If empty, X-Holdfast-."`
-	UpstreamCAFile string        `yaml:"upstream_ca_file" help:"Certificates, PEM, that https upstreams must chain to. If empty, the system's."`
-	Limits         Limits        `yaml:"limits"`
+	Listen          string        `yaml:"listen" default:"127.0.0.1:8443" help:"Address and port to listen on; port 0 picks one."`
+	TLS             TLS           `yaml:"tls"`
+	ExternalOrigin  string        `yaml:"external_origin" help:"What clients call the gateway, such as https://api.example. This or hosts."`
+	Hosts           []string      `yaml:"hosts" help:"The hosts that it answers to, where scheme and host come from the connection or a trusted peer."`
+	TrustedPeers    []string      `yaml:"trusted_peers" help:"Networks of the edges whose X-Forwarded-* fields count, such as 10.0.0.0/8."`
+	Audience        string        `yaml:"audience" required:"true" help:"What tokens must name in aud."`
+	Issuers         []TokenIssuer `yaml:"issuers" required:"true" help:"Whose tokens are accepted."`
+	TokenCache      TokenCache    `yaml:"token_cache"`
+	Freshness       time.Duration `yaml:"freshness" default:"60s" help:"How old a proof may be."`
+	Skew            time.Duration `yaml:"skew" default:"5s" zero:"true" help:"How far a proof may lie in the future; 0s means none."`
+	NonceSecret     Secret        `yaml:"nonce_secret" help:"If set, DPoP proofs need a nonce of this gateway: 32 random bytes or more, the same on every node."`
+	DPoPAlgorithms  []string      `yaml:"dpop_algorithms" help:"Algorithms of DPoP proofs. If empty, ECDSA and Ed25519; RSA only if named."`
+	Realm           string        `yaml:"realm" help:"Named in challenges, if set."`
+	Replay          Replay        `yaml:"replay"`
+	ResourceKeyFile string        `yaml:"resource_key_file" help:"The resource's private JWK, as written by holdfast key new. It signs the answers that begin sessions; required with sessions.secrets."`
+	Sessions        Sessions      `yaml:"sessions"`
+	Routes          []Route       `yaml:"routes" required:"true" help:"Where requests go, and what they must prove."`
+	Identity        Identity      `yaml:"identity"`
+	PlainHeaders    bool          `yaml:"plain_headers" default:"false" help:"Tell upstreams who called in unsigned headers as well: only for upstreams that nobody else can reach."`
+	PlainPrefix     string        `yaml:"plain_prefix" help:"How their names start. If empty, X-Holdfast-."`
+	UpstreamCAFile  string        `yaml:"upstream_ca_file" help:"Certificates, PEM, that https upstreams must chain to. If empty, the system's."`
+	Limits          Limits        `yaml:"limits"`
 }
 
 // TokenIssuer is one issuer whose tokens are accepted.
@@ -144,7 +145,13 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 		Tokens: t.verifier, Replay: guard, External: b.external(s, peers),
 		Freshness: s.Freshness, Skew: exact(s.Skew), Realm: s.Realm, Observers: svc.Observers,
 	}
+	if s.ResourceKeyFile != "" {
+		vc.Signer = b.signer("gateway.resource_key_file", s.ResourceKeyFile)
+	}
 	if len(s.Sessions.Secrets) > 0 {
+		if s.ResourceKeyFile == "" {
+			b.fail("gateway.resource_key_file", "required with sessions.secrets")
+		}
 		var windows func(context.Context) error
 		vc.Sessions, windows = b.sessions("gateway.sessions", s.Sessions, s.Skew)
 		begun = both(begun, windows)

@@ -13,11 +13,10 @@ import (
 
 // Sessions lets clients prove their key once and authenticate later requests by a MAC.
 type Sessions struct {
-	Secrets       []FleetSecret `yaml:"secrets" help:"The fleet's secrets, the same on every node. If empty, there are no sessions."`
-	AnswerKeyFile string        `yaml:"answer_key_file" help:"The private JWK that signs the answers that begin sessions; required with secrets."`
-	Lifetime      time.Duration `yaml:"lifetime" default:"5m" help:"How long a session lasts, at most 10m."`
-	Windows       int           `yaml:"windows" default:"100000" help:"How many live sessions' counters this node remembers; when full, new ones are refused."`
-	Tickets       int           `yaml:"tickets" default:"10000" zero:"true" help:"How many opened tickets are remembered, as a speed-up; 0 means none."`
+	Secrets  []FleetSecret `yaml:"secrets" help:"The fleet's secrets, the same on every node. If empty, there are no sessions."`
+	Lifetime time.Duration `yaml:"lifetime" default:"5m" help:"How long a session lasts, at most 10m."`
+	Windows  int           `yaml:"windows" default:"100000" help:"How many live sessions' counters this node remembers; when full, new ones are refused."`
+	Tickets  int           `yaml:"tickets" default:"10000" zero:"true" help:"How many opened tickets are remembered, as a speed-up; 0 means none."`
 }
 
 // FleetSecret is one of the fleet's secrets. To rotate, add one to all nodes with a later not_before, and take the old one
@@ -39,11 +38,6 @@ func (b *builder) sessions(path string, s Sessions, skew time.Duration) (*holdfa
 		out.Secrets = append(out.Secrets, popsession.Secret{
 			ID: secret.ID, Key: b.secret(at+".secret_file", secret.Secret), NotBefore: b.instant(at+".not_before", secret.NotBefore),
 		})
-	}
-	if s.AnswerKeyFile == "" {
-		b.fail(path+".answer_key_file", "required with secrets")
-	} else {
-		out.Signer = b.signer(path+".answer_key_file", s.AnswerKeyFile)
 	}
 	windows, err := replay.NewMemoryWindows(replay.MemoryWindowsConfig{Sessions: s.Windows, Skew: exact(skew)})
 	if err != nil {

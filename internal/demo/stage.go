@@ -38,7 +38,7 @@ type stage struct {
 	issuerURL string
 	gateway   string            // host:port, where the attacker sends bytes
 	second    string            // the same of a gateway of the same fleet, for another origin
-	answers   *keys.Signer      // of the gateways, for the answers that begin sessions
+	resource  *keys.Signer      // the gateways' key
 	fleet     popsession.Secret // of both gateways
 	clock     *clock
 	closers   []io.Closer
@@ -200,7 +200,7 @@ func (s *stage) openIssuer(secret []byte, clientSecret string) error {
 
 // openGateways starts the gateway that clients call, and another of its fleet. Both protect the same API.
 func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string) (err error) {
-	if s.answers, err = keys.Generate(keys.ES256); err != nil {
+	if s.resource, err = keys.Generate(keys.ES256); err != nil {
 		return err
 	}
 	s.fleet = popsession.Secret{ID: "demo", Key: random32()}
@@ -213,7 +213,7 @@ func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string
 	for _, lane := range s.lanes {
 		lane.origin, lane.clock = "http://"+s.gateway, s.clock
 		if lane.sessions {
-			lane.resource = []*keys.Public{s.answers.Public()}
+			lane.resource = []*keys.Public{s.resource.Public()}
 		}
 	}
 	return nil
@@ -271,7 +271,7 @@ func (s *stage) newVerifier(ctx context.Context, secret []byte, origin string) (
 	return holdfast.NewVerifier(holdfast.Config{
 		Tokens: accesstoken.NewCache(tokens, accesstoken.CacheConfig{Now: s.clock.now}), Replay: guard,
 		External: holdfast.External{Origin: origin}, Nonces: nonces, Now: s.clock.now,
-		Sessions: &holdfast.Sessions{Secrets: []popsession.Secret{s.fleet}, Windows: windows, Signer: s.answers},
+		Signer: s.resource, Sessions: &holdfast.Sessions{Secrets: []popsession.Secret{s.fleet}, Windows: windows},
 	})
 }
 
