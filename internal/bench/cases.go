@@ -36,17 +36,16 @@ const (
 // errBare is a primitive that fails on its own input.
 var errBare = errors.New("the primitive failed")
 
-// Cases returns every measurement.
-func Cases() ([]Case, error) {
-	var out []Case
-	for _, build := range []func() ([]Case, error){signatureCases, hmacCases, proofCases, verifierCases, sessionCases, digestCases} {
-		cases, err := build()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, cases...)
+// Groups returns all there is to measure in one process, in the order of a report.
+func Groups() []Group {
+	return []Group{
+		{"signature", "RFC 9421 signatures of a GET with five components, beside the bare primitive", signatureCases},
+		{"hmac", "the same by hmac-sha256", hmacCases},
+		{"proof", "DPoP proofs and JWT access tokens, beside the bare primitive", proofCases},
+		{"pass", "whole passes of the verifier", verifierCases},
+		{"session", "whole passes of requests in a session", sessionCases},
+		{"digest", "a body that is read through its digest", digestCases},
 	}
-	return out, nil
 }
 
 // primitives are the bare operations of one key.
@@ -298,46 +297,45 @@ func verifierCases() ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Case{{Name: "Verifier pass, DPoP P-256", Bare: "P-256 verify", Base: bare, Work: func() error {
+	return []Case{{Name: "Verifier pass, DPoP P-256", Bare: "P-256 verify", Base: bare, Stock: requests.stock, Work: func() error {
 		_, err := v.Check(requests.next())
 		return err
 	}}}, nil
 }
 
-// supply hands out requests with fresh proofs from a stock. A pass is timed with what it takes to make a request value
-// around a proof, but not with signing.
+// supply hands out requests with fresh proofs. A pass is timed with what it takes to make a request value around a
+// proof, but not with signing.
 type supply struct {
-	proofs []string
-	header string
+	signer *keys.Signer
+	token  string
 	url    *url.URL
-	used   int
+	proofs []string // for the next calls
 }
-
-// stock is more than the measurement uses: rounds × turns × calls a turn.
-const stock = 40_000
 
 func newSupply(signer *keys.Signer, token string) (*supply, error) {
 	u, err := url.Parse(origin + target)
-	if err != nil {
-		return nil, err
-	}
-	s := &supply{header: "DPoP " + token, proofs: make([]string, stock), url: u}
-	for i := range s.proofs {
-		proof, err := dpop.Sign(signer, dpop.Params{Method: "GET", TargetURI: origin + target, Token: token})
+	return &supply{signer: signer, token: token, url: u}, err
+}
+
+func (s *supply) stock(n int) error {
+	s.proofs = s.proofs[:0]
+	for range n {
+		proof, err := dpop.Sign(s.signer, dpop.Params{Method: "GET", TargetURI: origin + target, Token: s.token})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s.proofs[i] = proof
+		s.proofs = append(s.proofs, proof)
 	}
-	return s, nil
+	return nil
 }
 
 func (s *supply) next() *http.Request {
+	last := len(s.proofs) - 1
 	r := &http.Request{
 		Method: http.MethodGet, URL: s.url, RequestURI: target, Host: "api.example.com", Body: http.NoBody,
-		Header: http.Header{"Authorization": {s.header}, "Dpop": {s.proofs[s.used%stock]}},
+		Header: http.Header{"Authorization": {"DPoP " + s.token}, "Dpop": {s.proofs[last]}},
 	}
-	s.used++
+	s.proofs = s.proofs[:last]
 	return r
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,24 +33,26 @@ func sessionCases() ([]Case, error) {
 		if err != nil {
 			return nil, err
 		}
-		requests, base, err := macStock(s)
+		requests, err := newMACSupply(s)
 		if err != nil {
 			return nil, err
 		}
-		secret, used := s.Keys().RequestSecret(), 0
+		base, err := requests.base()
+		if err != nil {
+			return nil, err
+		}
 		work := func() error {
-			r := requests[used%len(requests)]
-			used++
-			_, err := v.Check(r)
+			_, err := v.Check(requests.next())
 			return err
 		}
+		secret := s.Keys().RequestSecret()
 		bare := func() error {
 			h := hmac.New(sha256.New, secret)
 			h.Write(base)
 			h.Sum(nil)
 			return nil
 		}
-		out = append(out, Case{Name: c.name, Bare: "HMAC-SHA-256", Work: work, Base: bare})
+		out = append(out, Case{Name: c.name, Bare: "HMAC-SHA-256", Work: work, Base: bare, Stock: requests.stock})
 	}
 	return out, nil
 }
@@ -113,40 +116,75 @@ func sessionVerifier(tokens accesstoken.Verifier, tickets int) (*holdfast.Verifi
 	})
 }
 
-// macStock makes more requests of the session than a measurement uses, and returns the base that their MACs are over.
-func macStock(s *popsession.Session) ([]*http.Request, []byte, error) {
-	u, err := url.Parse(origin + target)
-	if err != nil {
-		return nil, nil, err
+// macSupply hands out requests of a session, each with a counter of its own.
+type macSupply struct {
+	session  *popsession.Session
+	signer   *httpsig.Signer
+	counter  uint64 // of the request at hand
+	url      *url.URL
+	requests []*http.Request // for the next calls, the next one last
+}
+
+func newMACSupply(session *popsession.Session) (*macSupply, error) {
+	s := &macSupply{session: session}
+	var err error
+	if s.url, err = url.Parse(origin + target); err != nil {
+		return nil, err
 	}
-	var counter uint64
-	signer, err := httpsig.NewSigner(httpsig.SignerConfig{
-		Secret: s.Keys().RequestSecret(), Tag: holdfast.TagSession, Components: httpsig.Components("@method", "@target-uri", "authorization"),
-		Nonce: func() string { return strconv.FormatUint(counter, 10) },
+	s.signer, err = httpsig.NewSigner(httpsig.SignerConfig{
+		Secret: session.Keys().RequestSecret(), Tag: holdfast.TagSession, Components: httpsig.Components("@method", "@target-uri", "authorization"),
+		Nonce: func() string { return strconv.FormatUint(s.counter, 10) },
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	requests := make([]*http.Request, 300_000)
-	for i := range requests {
-		if counter, err = s.NextCounter(); err != nil {
-			return nil, nil, err
-		}
-		r := &http.Request{
-			Method: http.MethodGet, URL: u, RequestURI: target, Host: "api.example.com", Body: http.NoBody,
-			Header: http.Header{"Authorization": {"PoP-Session " + s.Ticket()}},
-		}
-		fields, err := signer.Sign(httpsig.RequestMessage(r, origin+target))
+	return s, err
+}
+
+func (s *macSupply) stock(n int) error {
+	s.requests = s.requests[:0]
+	for range n {
+		r, err := s.sign()
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		fields.Add(r.Header)
-		requests[i] = r
+		s.requests = append(s.requests, r)
 	}
-	inputs, err := httpsig.ParseInputs(requests[0].Header)
+	slices.Reverse(s.requests) // in the order of their counters, as a client sends them
+	return nil
+}
+
+func (s *macSupply) next() *http.Request {
+	last := len(s.requests) - 1
+	r := s.requests[last]
+	s.requests = s.requests[:last]
+	return r
+}
+
+// sign makes the next request.
+func (s *macSupply) sign() (*http.Request, error) {
+	var err error
+	if s.counter, err = s.session.NextCounter(); err != nil {
+		return nil, err
+	}
+	r := &http.Request{
+		Method: http.MethodGet, URL: s.url, RequestURI: target, Host: "api.example.com", Body: http.NoBody,
+		Header: http.Header{"Authorization": {"PoP-Session " + s.session.Ticket()}},
+	}
+	fields, err := s.signer.Sign(httpsig.RequestMessage(r, origin+target))
+	if err != nil {
+		return nil, err
+	}
+	fields.Add(r.Header)
+	return r, nil
+}
+
+// base returns what the MAC of a request is over.
+func (s *macSupply) base() ([]byte, error) {
+	r, err := s.sign()
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := httpsig.ParseInputs(r.Header)
 	if err != nil || len(inputs) != 1 {
-		return nil, nil, errors.Join(errBare, err)
+		return nil, errors.Join(errBare, err)
 	}
-	base, err := httpsig.Base(httpsig.RequestMessage(requests[0], origin+target), inputs[0], nil)
-	return requests, base, err
+	return httpsig.Base(httpsig.RequestMessage(r, origin+target), inputs[0], nil)
 }
