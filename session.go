@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-project/holdfast/accesstoken"
@@ -18,7 +19,8 @@ import (
 
 // Sessions lets clients prove their key once and then authenticate each request by a MAC (docs/protocol.md, section 5).
 type Sessions struct {
-	// Secrets of the fleet: every node that has them opens every node's tickets. Required.
+	// Secrets of the fleet: every node that has them opens every node's tickets. Required. Later ones come by
+	// [Verifier.RotateSecrets].
 	Secrets []popsession.Secret
 	// Lifetime of a session. If zero, 5 minutes; at most 10.
 	Lifetime time.Duration
@@ -55,7 +57,8 @@ type sessions struct {
 	windows  replay.Window
 	verifier *httpsig.Verifier
 	answers  map[Scheme]*httpsig.Signer // scheme of the proof → what signs the answer to it
-	opened   *ticketCache
+	opened   atomic.Pointer[ticketCache]
+	tickets  int // the size of opened
 	now      func() time.Time
 }
 
@@ -92,12 +95,26 @@ func newSessions(cfg *Sessions, signer *keys.Signer, now func() time.Time) (*ses
 			return nil, err
 		}
 	}
-	size := cfg.Tickets
-	if size == 0 {
-		size = defaultTickets
+	if s.tickets = max(cfg.Tickets, 0); cfg.Tickets == 0 {
+		s.tickets = defaultTickets
 	}
-	s.opened = &ticketCache{size: max(size, 0), tickets: map[string]*ticket{}}
+	s.opened.Store(newTicketCache(s.tickets))
 	return s, nil
+}
+
+// RotateSecrets puts other fleet secrets in the place of those of [Sessions], for all Verifiers that share it
+// ([Verifier.With]). After an error nothing has changed. Sessions under a secret that is gone end at once: their clients
+// prove their keys again.
+func (v *Verifier) RotateSecrets(secrets []popsession.Secret) error {
+	if v.sessions == nil {
+		return errors.New("holdfast: secrets for sessions, of which there are none")
+	}
+	if err := v.sessions.server.Rotate(secrets); err != nil {
+		return err
+	}
+	// What was opened under the old ones. A request that is opening a ticket under them now keeps it in the old cache.
+	v.sessions.opened.Store(newTicketCache(v.sessions.tickets))
+	return nil
 }
 
 // ticket is an opened one.
@@ -110,7 +127,8 @@ type ticket struct {
 
 // open opens a ticket, or remembers it.
 func (s *sessions) open(sealed, audience string) (*ticket, error) {
-	if t := s.opened.find(sealed); t != nil && t.Audience == audience && s.now().Before(t.Expires) {
+	cache := s.opened.Load() // before the ticket is opened: see RotateSecrets
+	if t := cache.find(sealed); t != nil && t.Audience == audience && s.now().Before(t.Expires) {
 		return t, nil
 	}
 	opened, err := s.server.Open(sealed, audience)
@@ -121,7 +139,7 @@ func (s *sessions) open(sealed, audience string) (*ticket, error) {
 	if t.key, err = httpsig.NewHMACKey(t.secret); err != nil {
 		return nil, err
 	}
-	s.opened.keep(sealed, t)
+	cache.keep(sealed, t)
 	return t, nil
 }
 
@@ -145,6 +163,10 @@ type ticketCache struct {
 	size    int
 	mu      sync.RWMutex
 	tickets map[string]*ticket // sealed → opened; guarded by mu
+}
+
+func newTicketCache(size int) *ticketCache {
+	return &ticketCache{size: size, tickets: map[string]*ticket{}}
 }
 
 func (c *ticketCache) find(sealed string) *ticket {

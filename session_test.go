@@ -499,6 +499,52 @@ func TestSecretRotation(t *testing.T) {
 	refusal(t, err, string(popsession.UnknownTicket))
 }
 
+func TestRotateSecrets(t *testing.T) {
+	w := newWorld(t).withSessions()
+	old := w.config.Sessions.Secrets
+	root := w.verifier(holdfast.Policy{})
+	v, err := root.With(holdfast.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.session(v)
+	check := func() error {
+		_, err := v.Check(w.mac(request("GET", target, ""), s))
+		return err
+	}
+	for _, step := range []struct {
+		name    string
+		secrets []popsession.Secret
+		want    string // the reason of a refusal
+	}{
+		{"one more", append(old, popsession.Secret{ID: "two", Key: bytes.Repeat([]byte{2}, 32), NotBefore: w.now.Add(time.Minute)}), ""},
+		{"the first gone, although its ticket was opened", []popsession.Secret{{ID: "two", Key: bytes.Repeat([]byte{2}, 32)}}, string(popsession.UnknownTicket)},
+		{"back again", old, ""},
+	} {
+		if err := root.RotateSecrets(step.secrets); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if err := check(); step.want != "" {
+			refusal(t, err, step.want)
+		} else if err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+	}
+	if err := root.RotateSecrets(nil); err == nil {
+		t.Error("no secrets at all were taken")
+	}
+	if err := check(); err != nil {
+		t.Errorf("after a rotation that was refused: %v", err)
+	}
+}
+
+func TestRotateSecretsWithoutSessions(t *testing.T) {
+	w := newWorld(t)
+	if err := w.verifier(holdfast.Policy{}).RotateSecrets([]popsession.Secret{{ID: "one", Key: bytes.Repeat([]byte{1}, 32)}}); err == nil {
+		t.Error("taken")
+	}
+}
+
 func TestSessionsConfigRefused(t *testing.T) {
 	for name, edit := range map[string]func(*holdfast.Config){
 		"no secret":  func(c *holdfast.Config) { c.Sessions.Secrets = nil },

@@ -112,7 +112,7 @@ func FuzzAccept(f *testing.F) {
 func FuzzOpen(f *testing.F) {
 	fix := newFixture(f)
 	// The same in every process that fuzzes.
-	plain, err := fix.sealer.codec.encode(&Ticket{Grant: grant(), Keys: newKeys(secrets{}), Issued: epoch, Expires: epoch.Add(time.Minute)})
+	plain, err := fix.sealer().codec.encode(&Ticket{Grant: grant(), Keys: newKeys(secrets{}), Issued: epoch, Expires: epoch.Add(time.Minute)})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func FuzzOpen(f *testing.F) {
 func FuzzContents(f *testing.F) {
 	fix := newFixture(f)
 	_, ticket := fix.session(f)
-	plain, err := fix.sealer.codec.encode(ticket)
+	plain, err := fix.sealer().codec.encode(ticket)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func FuzzContents(f *testing.F) {
 	f.Add(slices.Concat([]byte{0xbf}, plain[1:], []byte{0xff}))
 	f.Add([]byte{0xa1, 1, 0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, plain []byte) {
-		got, err := fix.sealer.codec.decode(plain)
+		got, err := fix.sealer().codec.decode(plain)
 		if err != nil {
 			if e, ok := errors.AsType[*Error](err); !ok || e.Reason != UnknownTicket {
 				t.Fatalf("got %v, want %s", err, UnknownTicket)

@@ -238,8 +238,8 @@ func TestEpochKeysAreBounded(t *testing.T) {
 		f.rotationSession(t, time.Duration(hour)*time.Hour)
 	}
 	held := 0
-	for i := range f.sealer.secrets[0].epochs {
-		if f.sealer.secrets[0].epochs[i].Load() != nil {
+	for i := range f.sealer().secrets[0].epochs {
+		if f.sealer().secrets[0].epochs[i].Load() != nil {
 			held++
 		}
 	}
@@ -266,7 +266,7 @@ func TestOpenConcurrently(t *testing.T) {
 // sealContents seals plain as an honest node would.
 func (f *fixture) sealContents(tb testing.TB, plain []byte) string {
 	tb.Helper()
-	secret := f.sealer.secrets[0]
+	secret := f.sealer().secrets[0]
 	n := epochOf(f.now)
 	aead, err := secret.aead(n)
 	if err != nil {
@@ -281,7 +281,7 @@ func (f *fixture) sealContents(tb testing.TB, plain []byte) string {
 func TestContentsRefused(t *testing.T) {
 	f := newFixture(t)
 	_, ticket := f.session(t)
-	plain, err := f.sealer.codec.encode(ticket)
+	plain, err := f.sealer().codec.encode(ticket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,11 +290,11 @@ func TestContentsRefused(t *testing.T) {
 	}
 	changed := func(change func(*contents)) []byte {
 		var c contents
-		if err := f.sealer.codec.dec.Unmarshal(plain, &c); err != nil {
+		if err := f.sealer().codec.dec.Unmarshal(plain, &c); err != nil {
 			t.Fatal(err)
 		}
 		change(&c)
-		b, err := f.sealer.codec.enc.Marshal(&c)
+		b, err := f.sealer().codec.enc.Marshal(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +346,7 @@ func TestContentsRefused(t *testing.T) {
 func TestContentsAreDeterministic(t *testing.T) {
 	f := newFixture(t)
 	_, ticket := f.session(t)
-	got, err := f.sealer.codec.encode(ticket)
+	got, err := f.sealer().codec.encode(ticket)
 	if err != nil {
 		t.Fatal(err)
 	}

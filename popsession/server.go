@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -28,7 +29,7 @@ func (Secret) Format(w fmt.State, _ rune) { io.WriteString(w, redacted) }
 type ServerConfig struct {
 	// Secrets of the fleet, at least one of which is in force; at most 16. Tickets are sealed under the one in force with
 	// the latest NotBefore, and opened under any. To rotate, add one with a NotBefore by which all nodes know it, and
-	// remove the old one MaxLifetime after that.
+	// remove the old one MaxLifetime after that: with [Server.Rotate], or when nodes start anew.
 	Secrets []Secret
 	// Lifetime of a session. If zero, 5 minutes; at most MaxLifetime.
 	Lifetime time.Duration
@@ -41,10 +42,12 @@ func (ServerConfig) Format(w fmt.State, _ rune) { io.WriteString(w, redacted) }
 
 // Server answers offers and opens tickets. It holds nothing of a session, and is safe for concurrent use.
 type Server struct {
-	sealer   *sealer
+	sealing  atomic.Pointer[sealer]
 	lifetime time.Duration
 	now      func() time.Time
 }
+
+func (s *Server) sealer() *sealer { return s.sealing.Load() }
 
 const defaultLifetime = 5 * time.Minute
 
@@ -60,9 +63,19 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	var err error
-	s.sealer, err = newSealer(cfg.Secrets, s.now())
-	return s, err
+	return s, s.Rotate(cfg.Secrets)
+}
+
+// Rotate puts other secrets in the place of all that there are, under the rules of ServerConfig.Secrets. After an error
+// nothing has changed. Tickets under a secret that is gone are refused from now on: so one that was stolen is taken away
+// at once, and clients prove their keys again.
+func (s *Server) Rotate(secrets []Secret) error {
+	next, err := newSealer(secrets, s.now())
+	if err != nil {
+		return err
+	}
+	s.sealing.Store(next)
+	return nil
 }
 
 // Offered is an offer that was parsed. The zero value is refused.
@@ -154,7 +167,7 @@ func (s *Server) Answer(o Offered, g Grant) (field string, t *Ticket, err error)
 	if t.Keys, err = a.keys(); err != nil {
 		return "", nil, err
 	}
-	sealed, err := s.sealer.seal(t)
+	sealed, err := s.sealer().seal(t)
 	if err != nil {
 		return "", nil, err
 	}

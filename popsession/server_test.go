@@ -213,7 +213,7 @@ func TestLargestGrant(t *testing.T) {
 				g := grant()
 				grow.by(&g, n)
 				ticket := &Ticket{Grant: g, Keys: newKeys(secrets{}), Issued: epoch, Expires: epoch.Add(time.Minute)}
-				if _, err := f.sealer.seal(ticket); err != nil {
+				if _, err := f.sealer().seal(ticket); err != nil {
 					wantReason(t, err, TooLarge, "")
 					break
 				}

@@ -37,11 +37,12 @@ type Ticket struct {
 // UnknownTicket or Expired.
 func (s *Server) Open(ticket, audience string) (*Ticket, error) {
 	now := s.now()
-	plain, err := s.sealer.open(ticket, audience, now)
+	sealer := s.sealer()
+	plain, err := sealer.open(ticket, audience, now)
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.sealer.codec.decode(plain)
+	t, err := sealer.codec.decode(plain)
 	if err != nil {
 		return nil, err
 	}

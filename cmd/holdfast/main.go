@@ -66,6 +66,7 @@ func main() {
 func run(args []string, std streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	var c cli
 	parser, err := kong.New(&c, kong.Name("holdfast"), kong.Description(description),
 		kong.Vars{"version": version()}, kong.Writers(std.out, std.err),

@@ -71,6 +71,7 @@ func (c *gatewayCommand) Run(ctx context.Context, std streams) error {
 		return usageError{err}
 	}
 	defer proxy.Close()
+	defer p.onHangup(func() error { return c.reload(cfg.Verifier) })()
 	p.telemetry.AddCheck("issuer keys and memory of proofs", ready)
 	server := proxy.NewServer()
 	server.Handler = p.telemetry.Handler(server.Handler)
@@ -95,9 +96,13 @@ func (c *serveFlags) open(ctx context.Context, name string, std streams) (*progr
 	if err != nil {
 		return nil, usageError{err}
 	}
-	t, err := telemetry.New(ctx, telemetry.Config{
+	cfg := telemetry.Config{
 		Service: "holdfast-" + name, Version: version(), TraceEndpoint: file.Trace.Endpoint, Logger: log, Grace: file.Admin.Grace,
-	})
+	}
+	if file.Admin.Listen != "" { // otherwise nobody can see it
+		cfg.Drain = file.Admin.Drain
+	}
+	t, err := telemetry.New(ctx, cfg)
 	if err != nil {
 		return nil, usageError{err}
 	}

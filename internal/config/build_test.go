@@ -218,6 +218,36 @@ func TestGatewayConfigRefuses(t *testing.T) {
 	}
 }
 
+func TestFleetSecrets(t *testing.T) {
+	const sessions = `  sessions: {secrets: [{id: one, secret_file: client.secret}, {id: two, secret_file: nonce.secret, not_before: 2026-01-02T15:04:05Z}]}
+`
+	for _, tc := range []struct {
+		name, text, want string // want: the ids, or the error
+	}{
+		{"two", gatewayText + sessions, "one two"},
+		{"none", gatewayText, "gateway.sessions.secrets: none, where there were some"},
+		{"a file that isn't there", gatewayText + strings.Replace(sessions, "client.secret", "gone.secret", 1),
+			"holdfast.yaml:16: gateway.sessions.secrets[0].secret_file: open gone.secret: no such file or directory"},
+		{"no time", gatewayText + strings.Replace(sessions, "2026-01-02T15:04:05Z", "soon", 1),
+			`holdfast.yaml:16: gateway.sessions.secrets[1].not_before: want a time such as 2026-01-02T15:04:05Z, got "soon"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			secrets, err := loadStaged(t, tc.text).FleetSecrets()
+			var ids []string
+			for _, s := range secrets {
+				ids = append(ids, s.ID)
+			}
+			got := strings.Join(ids, " ")
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestServersAreReadyOnceTheirMemoryHasBegun(t *testing.T) {
 	for _, tc := range []struct {
 		name  string

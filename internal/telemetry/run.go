@@ -39,8 +39,9 @@ func (s Server) serve() error {
 	return fmt.Errorf("serving %s: %w", s.Name, err)
 }
 
-// Run serves until ctx ends or a server fails. Then it turns unready, takes no new connections, and gives requests under
-// way the time of Config.Grace; what is left after that, and upgraded connections, are cut off. It closes the listeners.
+// Run serves until ctx ends or a server fails. Then it turns unready and, unless a server failed, goes on for Config.Drain.
+// After that it takes no new connections, and gives requests under way the time of Config.Grace; what is left then, and
+// upgraded connections, are cut off. It closes the listeners.
 func (t *Telemetry) Run(ctx context.Context, servers ...Server) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -51,10 +52,8 @@ func (t *Telemetry) Run(ctx context.Context, servers ...Server) error {
 		go func() { ended <- s.serve() }()
 	}
 	left := len(servers)
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-ended:
+	failed, err := t.untilStopped(ctx, ended)
+	if failed {
 		left--
 	}
 	t.draining.Store(true)
@@ -64,6 +63,23 @@ func (t *Telemetry) Run(ctx context.Context, servers ...Server) error {
 		err = errors.Join(err, <-ended)
 	}
 	return err
+}
+
+// untilStopped returns once ctx has ended and the drain is over, or before that with the error of a server that failed.
+func (t *Telemetry) untilStopped(ctx context.Context, ended <-chan error) (failed bool, err error) {
+	select {
+	case <-ctx.Done():
+	case err := <-ended:
+		return true, err
+	}
+	t.draining.Store(true)
+	t.log.InfoContext(ctx, "draining", "drain", t.drain)
+	select {
+	case <-time.After(t.drain):
+		return false, nil
+	case err := <-ended:
+		return true, err
+	}
 }
 
 func (t *Telemetry) shutdown(base context.Context, servers []Server) {

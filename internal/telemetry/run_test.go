@@ -76,6 +76,49 @@ func TestRunLetsRequestsEnd(t *testing.T) {
 	}
 }
 
+// While it drains, a program serves as before, but for what it tells balancers and clients.
+func TestRunDrains(t *testing.T) {
+	tel, _ := newTelemetry(t, Config{Drain: time.Hour})
+	srv := NewServer(tel.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "done") })))
+	l, admin := listen(t), listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- tel.Run(ctx, Server{Name: "test", HTTP: srv, Listener: l}, Server{Name: "admin", HTTP: NewServer(tel.Admin()), Listener: admin})
+	}()
+	get := func(l net.Listener, path string) *http.Response {
+		res, err := http.Get("http://" + l.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res
+	}
+	if res := get(l, "/"); res.Close || get(admin, "/readyz").StatusCode != http.StatusOK {
+		t.Error("draining from the start")
+	}
+	stop()
+	for get(admin, "/readyz").StatusCode == http.StatusOK {
+	}
+	if res := get(l, "/"); res.StatusCode != http.StatusOK || !res.Close {
+		t.Errorf("got %s, close %t; want an answer that ends the connection", res.Status, res.Close)
+	}
+	l.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v, want that the listener is closed", err)
+	}
+}
+
+func TestRunEndsWhenDrained(t *testing.T) {
+	tel, _ := newTelemetry(t, Config{Drain: time.Millisecond})
+	_, stop, ended := running(t, tel, NewServer(http.NotFoundHandler()))
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRunCutsOffAfterGrace(t *testing.T) {
 	tel, _ := newTelemetry(t, Config{Grace: time.Millisecond})
 	begun, cut := make(chan bool), make(chan bool)

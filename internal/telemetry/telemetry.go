@@ -31,7 +31,10 @@ type Config struct {
 	// TraceEndpoint is the URL of an OTLP/HTTP collector. If empty, the standard variables
 	// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_EXPORTER_OTLP_ENDPOINT count; without them, nothing is traced.
 	TraceEndpoint string
-	// Grace is how long requests under way may take when the program is stopped. If zero, 15 s.
+	// Drain is how long the program goes on serving after it has turned unready, when it is stopped: time for balancers to
+	// notice. If zero, none.
+	Drain time.Duration
+	// Grace is how long requests under way may take after that. If zero, 15 s.
 	Grace time.Duration
 	// Logger is the program's log. If nil, slog.Default.
 	Logger *slog.Logger
@@ -40,6 +43,7 @@ type Config struct {
 // Telemetry watches a program. It is safe for concurrent use.
 type Telemetry struct {
 	log      *slog.Logger
+	drain    time.Duration
 	grace    time.Duration
 	registry *prometheus.Registry
 	metrics  metrics
@@ -52,7 +56,7 @@ type Telemetry struct {
 
 // New makes a Telemetry. ctx governs connecting to the collector only. Close it to send the last traces.
 func New(ctx context.Context, cfg Config) (*Telemetry, error) {
-	t := &Telemetry{log: cfg.Logger, grace: cfg.Grace, registry: prometheus.NewRegistry()}
+	t := &Telemetry{log: cfg.Logger, drain: cfg.Drain, grace: cfg.Grace, registry: prometheus.NewRegistry()}
 	if t.log == nil {
 		t.log = slog.Default()
 	}
@@ -78,11 +82,15 @@ func (t *Telemetry) Close(ctx context.Context) error {
 // Registerer takes further metrics. Their labels must be bounded as well.
 func (t *Telemetry) Registerer() prometheus.Registerer { return t.registry }
 
-// Handler counts, times, logs and traces the requests to next.
+// Handler counts, times, logs and traces the requests to next. While the program is being stopped, it asks clients to
+// take their next request elsewhere (RFC 9110, section 7.6.1; over HTTP/2 net/http makes that a GOAWAY).
 func (t *Telemetry) Handler(next http.Handler) http.Handler {
 	measured := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var m measurement
 		defer t.record(r, &m)
+		if t.draining.Load() && r.Header["Upgrade"] == nil { // Connection is then the upgrade's
+			w.Header().Set("Connection", "close")
+		}
 		m.CaptureMetrics(w, func(w http.ResponseWriter) { next.ServeHTTP(w, r) })
 	})
 	if t.traces == nil {

@@ -109,13 +109,14 @@ func TestObserve(t *testing.T) {
 	tel, log := newTelemetry(t, Config{})
 	r := httptest.NewRequest("GET", "/", nil)
 	token := &accesstoken.Token{Issuer: "https://as.example", ClientID: "old-client", Subject: "alice"}
-	for _, s := range []holdfast.Scheme{holdfast.SchemeDPoP, holdfast.SchemeDPoP, holdfast.SchemeHTTPSig, holdfast.SchemeBearer, "made up"} {
+	for _, s := range []holdfast.Scheme{holdfast.SchemeDPoP, holdfast.SchemeDPoP, holdfast.SchemeHTTPSig, holdfast.SchemeBearer, holdfast.SchemeSession, holdfast.SchemeSignedURL, "made up"} {
 		tel.Observe(t.Context(), r, &holdfast.Verdict{Scheme: s, Token: token}, nil)
 	}
 	tel.Observe(t.Context(), r, nil, &holdfast.Refusal{Reason: "replayed", Part: "htu", Expected: "https://a/b", Got: "https://a/c?" + secret})
 	want := []string{
 		`holdfast_verdicts_total{scheme="Bearer"} 1`, `holdfast_verdicts_total{scheme="DPoP"} 2`,
-		`holdfast_verdicts_total{scheme="HTTPSig"} 1`, `holdfast_verdicts_total{scheme="other"} 1`,
+		`holdfast_verdicts_total{scheme="HTTPSig"} 1`, `holdfast_verdicts_total{scheme="PoP-Session"} 1`,
+		`holdfast_verdicts_total{scheme="other"} 1`, `holdfast_verdicts_total{scheme="signed URL"} 1`,
 	}
 	if diff := cmp.Diff(scrape(t, tel, "holdfast_verdicts_total"), want); diff != "" {
 		t.Errorf("got -, want +:\n%s", diff)
