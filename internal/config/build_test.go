@@ -227,9 +227,9 @@ func TestFleetSecrets(t *testing.T) {
 		{"two", gatewayText + sessions, "one two"},
 		{"none", gatewayText, "gateway.sessions.secrets: none, where there were some"},
 		{"a file that isn't there", gatewayText + strings.Replace(sessions, "client.secret", "gone.secret", 1),
-			"holdfast.yaml:16: gateway.sessions.secrets[0].secret_file: open gone.secret: no such file or directory"},
+			"holdfast.yaml:17: gateway.sessions.secrets[0].secret_file: open gone.secret: no such file or directory"},
 		{"no time", gatewayText + strings.Replace(sessions, "2026-01-02T15:04:05Z", "soon", 1),
-			`holdfast.yaml:16: gateway.sessions.secrets[1].not_before: want a time such as 2026-01-02T15:04:05Z, got "soon"`},
+			`holdfast.yaml:17: gateway.sessions.secrets[1].not_before: want a time such as 2026-01-02T15:04:05Z, got "soon"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			secrets, err := loadStaged(t, tc.text).FleetSecrets()

@@ -148,7 +148,11 @@ func (d *decoder) scalar(path string, n *yaml.Node, v reflect.Value) {
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		wantTag = "!!str"
 	}
-	if n.ShortTag() != wantTag {
+	tag := n.ShortTag()
+	if tag == "!!timestamp" {
+		tag = "!!str" // no field is one; those of a time read its text
+	}
+	if tag != wantTag {
 		d.fail(path, n, "want %s, got %s", want, describe(n))
 		return
 	}
