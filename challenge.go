@@ -3,9 +3,11 @@ package holdfast
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/certbound"
 	"github.com/holdfast-project/holdfast/contentdigest"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
@@ -95,6 +97,7 @@ func classify(err error) *Refusal {
 	var pe *dpop.Error
 	var se *httpsig.Error
 	var te *accesstoken.Error
+	var ce *certbound.Error
 	var de *contentdigest.Error
 	var ue *popstream.Error
 	var xe *popsession.Error
@@ -111,6 +114,8 @@ func classify(err error) *Refusal {
 		return &Refusal{Reason: string(se.Reason), Section: "RFC 9421, section " + se.Section, Part: se.Part, Expected: se.Expected, Got: se.Got, ErrorCode: codeInvalidSignature, Err: err}
 	case errors.As(err, &te):
 		return &Refusal{Reason: string(te.Reason), Section: te.Section, Part: te.Part, Expected: te.Expected, Got: te.Got, ErrorCode: codeInvalidToken, Err: err}
+	case errors.As(err, &ce):
+		return &Refusal{Reason: string(ce.Reason), Section: ce.Section, Part: ce.Part, Expected: ce.Expected, Got: ce.Got, ErrorCode: codeInvalidToken, Err: err}
 	case errors.As(err, &de):
 		return &Refusal{Reason: string(de.Reason), Section: "RFC 9530, section 2", Part: "content-digest", Got: de.Detail, ErrorCode: codeInvalidRequest, Err: err}
 	case errors.As(err, &ue):
@@ -162,18 +167,20 @@ func (v *Verifier) challenge(refusal *Refusal, r *http.Request) {
 	if refusal.ErrorCode == "" {
 		refusal.ErrorCode = ownCode(refusal.Reason)
 	}
-	tried := v.rules.Schemes[0]
-	for _, s := range v.rules.Schemes {
-		if name, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(name, string(s)) {
+	name, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	schemes := v.rules.challenged(refusal, r)
+	tried := schemes[0]
+	for _, s := range schemes {
+		if strings.EqualFold(name, s.wire()) {
 			tried = s
 		}
 	}
-	if name, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(name, string(SchemeSession)) {
+	if strings.EqualFold(name, string(SchemeSession)) {
 		// The client falls back to a full proof, so the other challenges stand without an error.
 		refusal.Header.Add("WWW-Authenticate", string(SchemeSession)+" "+param("error", sessionCode(refusal.Reason))+", "+param("reason", refusal.Reason))
 		tried = SchemeSession
 	}
-	for _, s := range v.rules.Schemes {
+	for _, s := range schemes {
 		var params []string
 		if v.realm != "" {
 			params = append(params, param("realm", v.realm))
@@ -187,8 +194,19 @@ func (v *Verifier) challenge(refusal *Refusal, r *http.Request) {
 		if s == SchemeDPoP {
 			params = append(params, param("algs", v.algorithms()))
 		}
-		refusal.Header.Add("WWW-Authenticate", strings.TrimSpace(string(s)+" "+strings.Join(params, ", ")))
+		refusal.Header.Add("WWW-Authenticate", strings.TrimSpace(s.wire()+" "+strings.Join(params, ", ")))
 	}
+}
+
+// challenged lists the schemes to challenge for. mTLS is one only where the request has to do with it, or nothing else is
+// accepted: its challenge says Bearer, which invites other clients to send tokens that prove nothing.
+func (u *rules) challenged(refusal *Refusal, r *http.Request) []Scheme {
+	_, about := errors.AsType[*certbound.Error](refusal.Err)
+	signed := slices.DeleteFunc(slices.Clone(u.Schemes), func(s Scheme) bool { return s == SchemeMTLS })
+	if about || len(signed) == 0 || presentsCertificate(r) {
+		return u.Schemes
+	}
+	return signed
 }
 
 // sessionCode is the `error` of a PoP-Session challenge.

@@ -37,7 +37,7 @@ func credentialOf(r *http.Request) (credential, error) {
 			return credential{scheme: s, token: token}, nil
 		}
 	}
-	return credential{}, &Refusal{Reason: ReasonSchemeRefused, Section: "RFC 9110, section 11.1", Part: "Authorization", Expected: "DPoP or HTTPSig"}
+	return credential{}, &Refusal{Reason: ReasonSchemeRefused, Section: "RFC 9110, section 11.1", Part: "Authorization", Expected: "DPoP, HTTPSig or Bearer"}
 }
 
 // isToken68 tells whether s is a non-empty token68 (RFC 9110, section 11.2).
@@ -80,31 +80,33 @@ func hasQueryToken(query string) bool {
 	return false
 }
 
-// admit is the downgrade rule: the token's confirmation, and nothing that the request says, chooses the proof. A bound
-// token under another scheme is refused, and so is an unbound one under a scheme that would prove nothing about it.
-func (u *rules) admit(scheme Scheme, c accesstoken.Confirmation) error {
-	var want Scheme
+// admit is the downgrade rule: the token's confirmation, and nothing that the request says, chooses the proof, which it
+// returns. A bound token under another scheme is refused, and so is an unbound one under a scheme that would prove nothing
+// about it. A certificate-bound token is sent as Bearer, and never accepted as one.
+func (u *rules) admit(sent Scheme, c accesstoken.Confirmation) (want Scheme, err error) {
 	switch c.Binding {
 	case accesstoken.BoundJKT:
 		want = SchemeDPoP
 	case accesstoken.BoundJWK, accesstoken.BoundHTSK:
 		want = SchemeHTTPSig
+	case accesstoken.BoundX5T:
+		want = SchemeMTLS
 	case accesstoken.Unbound:
 		want = SchemeBearer
 	default:
-		return &Refusal{Reason: ReasonBindingUnsupported, Section: "RFC 7800, section 3.1", Part: "cnf", Expected: "jkt, jwk or htsk", Got: string(c.Binding)}
+		return "", &Refusal{Reason: ReasonBindingUnsupported, Section: "RFC 7800, section 3.1", Part: "cnf", Expected: "jkt, jwk, htsk or x5t#S256", Got: string(c.Binding)}
 	}
-	switch {
-	case scheme != want && want == SchemeBearer:
-		return &Refusal{Reason: ReasonUnbound, Section: "RFC 9449, section 7.1", Part: "cnf", Expected: "a confirmation", Got: "none"}
-	case scheme != want:
-		return &Refusal{Reason: ReasonDowngrade, Section: "RFC 9449, section 7.2", Part: "Authorization scheme", Expected: string(want), Got: string(scheme)}
-	case scheme == SchemeBearer && u.Bearer != InsecureBearerObserved:
-		return &Refusal{Reason: ReasonUnbound, Section: "RFC 9449, section 7.2", Part: "cnf", Expected: "a confirmation", Got: "none"}
-	case scheme != SchemeBearer && !u.accepts(scheme):
-		return &Refusal{Reason: ReasonSchemeRefused, Part: "Authorization scheme", Expected: u.schemeNames(), Got: string(scheme)}
+	switch right := string(sent) == want.wire(); {
+	case !right && want == SchemeBearer:
+		return "", &Refusal{Reason: ReasonUnbound, Section: "RFC 9449, section 7.1", Part: "cnf", Expected: "a confirmation", Got: "none"}
+	case !right:
+		return "", &Refusal{Reason: ReasonDowngrade, Section: "RFC 9449, section 7.2", Part: "Authorization scheme", Expected: want.wire(), Got: string(sent)}
+	case want == SchemeBearer && u.Bearer != InsecureBearerObserved:
+		return "", &Refusal{Reason: ReasonUnbound, Section: "RFC 9449, section 7.2", Part: "cnf", Expected: "a confirmation", Got: "none"}
+	case want != SchemeBearer && !u.accepts(want):
+		return "", &Refusal{Reason: ReasonSchemeRefused, Part: "Authorization scheme", Expected: u.schemeNames(), Got: string(want)}
 	}
-	return nil
+	return want, nil
 }
 
 func (u *rules) accepts(scheme Scheme) bool {

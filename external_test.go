@@ -86,6 +86,9 @@ func TestNewVerifierRefuses(t *testing.T) {
 		{"host with a path", func(c *holdfast.Config) { c.External = holdfast.External{Hosts: []string{"api.example/x"}} }},
 		{"negative freshness", func(c *holdfast.Config) { c.Freshness = -1 }},
 		{"bearer as a scheme", func(c *holdfast.Config) { c.Policy.Schemes = []holdfast.Scheme{holdfast.SchemeBearer} }},
+		{"signatures of mTLS", func(c *holdfast.Config) {
+			c.Policy.Schemes, c.Policy.RequireSignature = []holdfast.Scheme{holdfast.SchemeMTLS}, true
+		}},
 		{"status covered", func(c *holdfast.Config) { c.Policy.Cover = []string{"@status"} }},
 		{"component of a response covered", func(c *holdfast.Config) { c.Policy.Cover = []string{`"x";req`} }},
 		{"no component", func(c *holdfast.Config) { c.Policy.Cover = []string{"@nonsense"} }},

@@ -8,8 +8,8 @@ package holdfast
 
 import "time"
 
-// Scheme is how a request proves possession, by its name in the Authorization field. Compare schemes only after
-// parsing: on the wire they are case-insensitive (RFC 9110, section 11.1).
+// Scheme is how a request proves possession: by its name in the Authorization field, where it has one of its own. Compare
+// schemes only after parsing: on the wire they are case-insensitive (RFC 9110, section 11.1).
 type Scheme string
 
 // The schemes.
@@ -17,12 +17,23 @@ const (
 	SchemeDPoP    Scheme = "DPoP"    // RFC 9449
 	SchemeHTTPSig Scheme = "HTTPSig" // draft-richer-oauth-httpsig-03
 	SchemeBearer  Scheme = "Bearer"  // RFC 6750: nothing is proved
-	// SchemeSession resumes a session that one of the first two began: docs/protocol.md, section 5.
+	// SchemeMTLS is a connection with the certificate that the token is bound to (RFC 8705, section 3). Its tokens are sent
+	// as Bearer.
+	SchemeMTLS Scheme = "mTLS"
+	// SchemeSession resumes a session that DPoP, HTTPSig or mTLS began: docs/protocol.md, section 5.
 	SchemeSession Scheme = "PoP-Session"
 	// SchemeSignedURL is a URL that a session's key signed for one use: docs/protocol.md, section 7. It isn't an
 	// Authorization scheme.
 	SchemeSignedURL Scheme = "signed URL"
 )
+
+// wire is the scheme's name in the Authorization field.
+func (s Scheme) wire() string {
+	if s == SchemeMTLS {
+		return string(SchemeBearer)
+	}
+	return string(s)
+}
 
 // The tags of message signatures (RFC 9421, section 2.3).
 const (

@@ -1,6 +1,7 @@
 package holdfast
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,14 +14,17 @@ import (
 // Policy is what a route demands of its requests. The zero value demands a proof by the token's key, refuses bearer
 // tokens, and verifies a covered body digest while the body is read.
 type Policy struct {
-	// Schemes accepted, of DPoP and HTTPSig. If empty, both.
+	// Schemes accepted, of DPoP, HTTPSig and mTLS. If empty, all three; with RequireSignature, the first two. mTLS works
+	// on servers that end TLS themselves and ask clients for certificates (tls.Config.ClientAuth): behind an edge, the
+	// connection is the edge's.
 	Schemes []Scheme
 	// Cover lists components that a signature by the token's key must cover: "@query", "content-type", …. A header
 	// field is demanded where the request has it: one that was removed breaks the signature that covers it, and one
 	// that was added is uncovered. A DPoP proof covers "@method", "@scheme", "@authority" and "@path"; where a policy
 	// wants more, a DPoP request needs a message signature beside its proof, and the refusal says so in Accept-Signature.
+	// With mTLS the connection covers all of a request.
 	Cover []string
-	// CoverBody demands a covered Content-Digest on every request with a body.
+	// CoverBody demands a covered Content-Digest on every request with a body, except with mTLS.
 	CoverBody bool
 	// Body says how a covered body is verified.
 	Body BodyMode
@@ -29,7 +33,7 @@ type Policy struct {
 	// Scope lists scopes that the token must have, all of them.
 	Scope []string
 	// RequireSignature demands a signature for each request: a session's MAC, which any node of the fleet could make, is
-	// refused.
+	// refused, and so is mTLS, which leaves nothing to show to others.
 	RequireSignature bool
 	// MaxSessionAge refuses the MACs of older sessions, so that the client proves its key again. If zero, as long as a
 	// session lasts.
@@ -95,14 +99,9 @@ var coveredByDPoP = []string{"@method", "@scheme", "@authority", "@path"}
 var coveredByTarget = []string{"@method", "@target-uri", "@scheme", "@authority", "@path", "@query", "@query-param", "@request-target"}
 
 func compile(p Policy) (rules, error) {
-	if len(p.Schemes) == 0 {
-		p.Schemes = []Scheme{SchemeDPoP, SchemeHTTPSig}
-	}
-	p.Schemes = slices.Clone(p.Schemes)
-	for _, s := range p.Schemes {
-		if s != SchemeDPoP && s != SchemeHTTPSig {
-			return rules{}, fmt.Errorf("holdfast: policy: scheme %q isn't DPoP or HTTPSig", s)
-		}
+	var err error
+	if p.Schemes, err = p.schemes(); err != nil {
+		return rules{}, err
 	}
 	if p.BodyLimit == 0 {
 		p.BodyLimit = defaultBodyLimit
@@ -118,6 +117,25 @@ func compile(p Policy) (rules, error) {
 		}
 	}
 	return out, nil
+}
+
+// schemes returns the schemes that are accepted.
+func (p *Policy) schemes() ([]Scheme, error) {
+	switch {
+	case len(p.Schemes) == 0 && p.RequireSignature:
+		return []Scheme{SchemeDPoP, SchemeHTTPSig}, nil
+	case len(p.Schemes) == 0:
+		return []Scheme{SchemeDPoP, SchemeHTTPSig, SchemeMTLS}, nil
+	}
+	for _, s := range p.Schemes {
+		switch {
+		case s == SchemeMTLS && p.RequireSignature:
+			return nil, errors.New("holdfast: policy: RequireSignature refuses mTLS, which signs no request: leave out one of them")
+		case s != SchemeDPoP && s != SchemeHTTPSig && s != SchemeMTLS:
+			return nil, fmt.Errorf("holdfast: policy: scheme %q isn't DPoP, HTTPSig or mTLS", s)
+		}
+	}
+	return slices.Clone(p.Schemes), nil
 }
 
 // demand adds one component of Policy.Cover.

@@ -29,6 +29,7 @@ type proof struct {
 	covered     []string
 	bodyCovered bool
 	made        time.Time
+	until       time.Time           // the end of the certificate that proved, or zero
 	uses        []replay.Claim      // what must be claimed before the request is let through
 	mark        *replay.Mark        // the same, of a session's request
 	session     *SessionInfo        // of a session's request
@@ -43,6 +44,8 @@ func (v *Verifier) prove(r *http.Request, cred credential, token *accesstoken.To
 		return v.proveDPoP(r, cred, token, uri, special)
 	case SchemeHTTPSig:
 		return v.proveHTTPSig(r, token, uri, special)
+	case SchemeMTLS:
+		return v.proveMTLS(r, token)
 	}
 	return &proof{scheme: SchemeBearer}, nil // a bearer token, which admit let through: nothing is proved
 }

@@ -35,7 +35,7 @@ type SessionInfo struct {
 	ID        popsession.ID
 	Scheme    Scheme    // that it was established by
 	Algorithm string    // of that proof
-	ProvedAt  time.Time // when, by the client's clock
+	ProvedAt  time.Time // when, by the client's clock; for mTLS by the server's
 	Began     time.Time
 	Ends      time.Time
 }
@@ -50,6 +50,9 @@ const (
 	// sessionLabel is the label of answers' signatures.
 	sessionLabel = "pop-session"
 )
+
+// sessionProofs maps how a session began to what its answer's signature covers of that request.
+var sessionProofs = map[Scheme]string{SchemeDPoP: `"dpop";req`, SchemeHTTPSig: `"signature";req`, SchemeMTLS: `"authorization";req`}
 
 // sessions is a Sessions that was checked, with what it remembers.
 type sessions struct {
@@ -69,9 +72,6 @@ func newSessions(cfg *Sessions, signer *keys.Signer, now func() time.Time) (*ses
 	if signer == nil {
 		return nil, errors.New("holdfast: config: Sessions: Signer is required with them")
 	}
-	if now == nil {
-		now = time.Now
-	}
 	s := &sessions{windows: cfg.Windows, now: now, answers: map[Scheme]*httpsig.Signer{}}
 	var err error
 	if s.server, err = popsession.NewServer(popsession.ServerConfig{Secrets: cfg.Secrets, Lifetime: cfg.Lifetime, Now: now}); err != nil {
@@ -86,7 +86,7 @@ func newSessions(cfg *Sessions, signer *keys.Signer, now func() time.Time) (*ses
 	if err != nil {
 		return nil, err
 	}
-	for scheme, proof := range map[Scheme]string{SchemeDPoP: `"dpop";req`, SchemeHTTPSig: `"signature";req`} {
+	for scheme, proof := range sessionProofs {
 		s.answers[scheme], err = httpsig.NewSigner(httpsig.SignerConfig{
 			Key: signer, Label: sessionLabel, Tag: TagSessionAnswer, KeyID: signer.Public().KeyID(), Nonce: httpsig.NoNonce,
 			Components: httpsig.Components(`"pop-session"`, `"pop-session-offer";req`, proof), Now: now,
@@ -151,10 +151,15 @@ func (t *ticket) info() *SessionInfo {
 
 // tokenOf is the token that the session began with, as far as the ticket holds it.
 func tokenOf(t *popsession.Ticket) *accesstoken.Token {
+	c := accesstoken.Confirmation{Binding: accesstoken.Binding(t.Confirmation)}
+	if c.Binding == accesstoken.BoundX5T {
+		c.Certificate = t.Thumbprint
+	} else {
+		c.Thumbprint = t.Thumbprint
+	}
 	return &accesstoken.Token{
 		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, ID: t.TokenID, Audience: t.TokenAudience, Scope: t.Scope,
-		Expires: t.TokenExpires, Hash: t.TokenHash,
-		Confirmation: accesstoken.Confirmation{Binding: accesstoken.Binding(t.Confirmation), Thumbprint: t.Thumbprint},
+		Expires: t.TokenExpires, Hash: t.TokenHash, Confirmation: c,
 	}
 }
 
@@ -316,12 +321,16 @@ func (v *Verifier) answer(r *http.Request, p *proof, token *accesstoken.Token, u
 	if err != nil {
 		return nil
 	}
+	until := token.Expires
+	if !p.until.IsZero() && p.until.Before(until) {
+		until = p.until
+	}
 	field, _, err := v.sessions.server.Answer(*p.offer, popsession.Grant{
 		Binding: popsession.Binding{Thumbprint: p.key, TokenHash: token.Hash, Audience: audience},
 		Issuer:  token.Issuer, Subject: token.Subject, ClientID: token.ClientID, TokenID: token.ID,
 		TokenAudience: token.Audience, Scope: token.Scope, TokenExpires: token.Expires,
 		Confirmation: string(token.Confirmation.Binding), Scheme: string(p.scheme), Algorithm: p.algorithm,
-		ProvedAt: p.made, ClockOffset: p.made.Sub(v.sessions.now()), Until: token.Expires,
+		ProvedAt: p.made, ClockOffset: p.made.Sub(v.sessions.now()), Until: until,
 	})
 	if err != nil {
 		return nil

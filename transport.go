@@ -1,6 +1,7 @@
 package holdfast
 
 import (
+	"crypto/x509"
 	"io"
 	"net/http"
 	"slices"
@@ -31,8 +32,8 @@ import (
 // response, and a later request has what it taught. A server that demands nonces should be sent something else first.
 //
 // Nonces, wanted coverage and the server's clock are remembered for 100 origins. The clock is believed only where TLS
-// or the loopback interface vouches for the answer, only when a server finds a proof's time wrong, up to a day, and for
-// that origin alone. So a server, or an edge that ends its TLS, can get proofs dated up to a day ahead out of a client;
+// or the loopback interface vouches for the answer, only when a server finds a proof's time wrong or a session begins with
+// Certificate, whose proof has no time, up to a day, and for that origin alone. So a server, or an edge that ends its TLS, can get proofs dated up to a day ahead out of a client;
 // they are good only for that origin. Server nonces (RFC 9449, section 11.2) make them worthless.
 //
 // A request's URL, headers and body are never written to. Requests that bring a DPoP, Signature-Input or Signature
@@ -52,8 +53,14 @@ type Transport struct {
 	// Source gives the access token of each request. Its type (DPoP, httpsig, Bearer) chooses the proof. If nil, requests
 	// are token requests and Scheme chooses it.
 	Source oauth2.TokenSource
-	// Signer holds the key that tokens are bound to. Required.
+	// Signer holds the key that tokens are bound to. Required, unless all tokens are bound to Certificate.
 	Signer *keys.Signer
+	// Certificate is the client's certificate that Base presents: the leaf of its tls.Config's Certificates. If set, tokens
+	// of type Bearer are taken to be bound to it (RFC 8705), and are sent over https only. That Base does present it is for
+	// the caller to see to: without it such a token is refused by a server that knows its binding, and is a bearer token at
+	// any other. The connection covers all of such a request, so Cover and DigestBody count in its sessions only. A renewed
+	// certificate is another one, and needs another Transport. Only with a Source.
+	Certificate *x509.Certificate
 	// Scheme of token requests, DPoP or HTTPSig. If empty, DPoP. Only without a Source.
 	Scheme Scheme
 	// Preregistered names the Signer's key by its key id in HTTPSig token requests, for a client whose key the

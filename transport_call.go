@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/certbound"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/keys"
 )
 
 // runtimeKey introduces a Transport's key to an authorization server (draft-richer-oauth-httpsig-03).
@@ -23,8 +25,8 @@ func (t *Transport) configure() error {
 }
 
 func (t *Transport) check() error {
-	if t.Signer == nil {
-		return misconfigured("Signer is required", nil)
+	if err := t.checkProver(); err != nil {
+		return err
 	}
 	if len(t.ResourceKeys) > 0 {
 		if err := t.checkResourceKeys(); err != nil {
@@ -57,6 +59,21 @@ func (t *Transport) check() error {
 		return misconfigured("Preregistered is for HTTPSig", nil)
 	case t.DigestBody || len(t.Cover) > 0:
 		return misconfigured("a DPoP token request covers neither fields nor the body: leave Cover and DigestBody unset", nil)
+	}
+	return nil
+}
+
+// checkProver checks that there is something to prove with.
+func (t *Transport) checkProver() error {
+	switch {
+	case t.Certificate == nil && t.Signer == nil:
+		return misconfigured("Signer is required", nil)
+	case t.Certificate == nil:
+		return nil
+	case t.Source == nil:
+		return misconfigured("Certificate is for requests to resources: a token request needs only a Base that presents it", nil)
+	case t.InsecureAllowBearer:
+		return misconfigured("with Certificate, tokens of type Bearer are taken to be bound to it: leave InsecureAllowBearer unset", nil)
 	}
 	return nil
 }
@@ -183,23 +200,46 @@ func (c *call) chooseProof() error {
 		c.scheme, c.tag = SchemeHTTPSig, TagHTTPSig
 	case !strings.EqualFold(kind, "Bearer"):
 		return &TransportError{Reason: TransportTypeUnknown, Detail: "token type " + clip(kind)}
+	case c.t.Certificate != nil:
+		return c.chooseMTLS()
 	case !c.t.InsecureAllowBearer:
 		return &TransportError{Reason: TransportBearerRefused, Detail: "the authorization server gave a token that is bound to no key"}
 	default:
 		c.scheme = SchemeBearer
+		return nil
+	}
+	if c.t.Signer == nil {
+		return misconfigured("the token is of type "+string(c.scheme)+", which needs a Signer", nil)
 	}
 	return nil
 }
 
+// chooseMTLS takes the token for one that is bound to the certificate.
+func (c *call) chooseMTLS() error {
+	if c.target.origin.scheme != "https" {
+		return &TransportError{Reason: TransportTargetUnusable, Detail: "a token that is bound to a certificate is sent over https only"}
+	}
+	c.scheme = SchemeMTLS
+	return nil
+}
+
+// key is the thumbprint of what the call's token is bound to.
+func (c *call) key() keys.Thumbprint {
+	if c.scheme == SchemeMTLS {
+		return keys.Thumbprint(certbound.ThumbprintOf(c.t.Certificate))
+	}
+	return c.t.Signer.Public().Thumbprint()
+}
+
 // digests tells whether the body is to be covered by a Content-Digest.
 func (c *call) digests() bool {
-	if _, set := c.r.Header["Content-Digest"]; set || c.tag == "" {
+	if _, set := c.r.Header["Content-Digest"]; set {
 		return false
 	}
 	if c.session.in != nil && !c.body.none {
 		return !c.session.streamed // in a session, every body is covered
 	}
-	return c.t.DigestBody || c.tag == TagHTTPSigToken || c.origin.wantsDigest()
+	return c.tag != "" && (c.t.DigestBody || c.tag == TagHTTPSigToken || c.origin.wantsDigest())
 }
 
 // attempt makes the request to send, with a proof of its own.
@@ -272,7 +312,7 @@ func (c *call) prove(out *http.Request, seen *Attempt) error {
 	}
 	c.addOffer(out)
 	if c.token != "" {
-		out.Header.Set("Authorization", string(c.scheme)+" "+c.token)
+		out.Header.Set("Authorization", c.scheme.wire()+" "+c.token)
 	}
 	switch c.scheme {
 	case SchemeHTTPSig:

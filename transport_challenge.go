@@ -21,6 +21,9 @@ func (c *call) learn(resp *http.Response) (because string) {
 	if c.session.in != nil {
 		return c.learnSession(resp)
 	}
+	if c.scheme == SchemeMTLS {
+		return "" // the same request again would be refused again
+	}
 	refused := resp.StatusCode == http.StatusUnauthorized || (c.token == "" && resp.StatusCode == http.StatusBadRequest)
 	if !refused {
 		return ""

@@ -171,8 +171,13 @@ func (c *call) acceptSession(o *transportOffer, out *http.Request, resp *http.Re
 	if err != nil {
 		return nil
 	}
+	if c.scheme == SchemeMTLS {
+		// Nothing told the server this client's clock, so requests are made by the server's.
+		c.origin.learnClock(resp.Header, c.t.now())
+		o.offset = time.Duration(c.origin.offset.Load())
+	}
 	accepted, err := o.offer.Accept(lines, popsession.Binding{
-		Thumbprint: c.t.Signer.Public().Thumbprint(), TokenHash: sha256.Sum256([]byte(c.token)), Audience: audience,
+		Thumbprint: c.key(), TokenHash: sha256.Sum256([]byte(c.token)), Audience: audience,
 	}, o.sent)
 	if err != nil {
 		return nil // an answer that can't be read is none
@@ -209,7 +214,7 @@ func (t *Transport) checkResourceKeys() error {
 		t.answerKeys = append(t.answerKeys, key)
 	}
 	t.answers = make(map[Scheme]*httpsig.Verifier)
-	for scheme, proof := range map[Scheme]string{SchemeDPoP: `"dpop";req`, SchemeHTTPSig: `"signature";req`} {
+	for scheme, proof := range sessionProofs {
 		v, err := httpsig.NewVerifier(httpsig.Config{
 			Tag: TagSessionAnswer, One: true, RequiredParams: []string{"created", "tag"},
 			Required: httpsig.Components(`"pop-session"`, `"pop-session-offer";req`, proof),
@@ -265,7 +270,7 @@ func (c *call) sessionRefusal(resp *http.Response) (said serverRefusal, ok bool)
 		switch {
 		case strings.EqualFold(ch.scheme, string(SchemeSession)):
 			return serverRefusal{ch.params["error"], ch.params["reason"]}, true
-		case strings.EqualFold(ch.scheme, string(c.scheme)):
+		case strings.EqualFold(ch.scheme, c.scheme.wire()):
 			ok = true
 		}
 	}

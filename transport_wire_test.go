@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -321,6 +322,8 @@ func TestTransportMisconfigured(t *testing.T) {
 		tr   *holdfast.Transport
 	}{
 		{"no signer", &holdfast.Transport{Source: tokenSource("DPoP")}},
+		{"token request with a certificate", &holdfast.Transport{Signer: key, Certificate: new(x509.Certificate)}},
+		{"certificate and unbound tokens", &holdfast.Transport{Source: tokenSource("Bearer"), Certificate: new(x509.Certificate), InsecureAllowBearer: true}},
 		{"cover malformed", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"@nothing"}}},
 		{"cover of a response", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"@status"}}},
 		{"cover of framing", &holdfast.Transport{Source: tokenSource("DPoP"), Signer: key, Cover: []string{"content-length"}}},

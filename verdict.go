@@ -11,16 +11,19 @@ import (
 
 // Verdict is what a verified request proved. Only [Verifier.Check] makes one; it must not be changed.
 type Verdict struct {
-	Token     *accesstoken.Token
-	Scheme    Scheme
-	Key       keys.Thumbprint // the key that signed; zero for Bearer
-	Algorithm string          // of the proof
+	Token  *accesstoken.Token
+	Scheme Scheme
+	// Key is the key that signed; zero for Bearer. For mTLS it is the certificate's thumbprint (x5t#S256), also in the
+	// sessions that it begins: Token.Confirmation tells which of the two it is.
+	Key       keys.Thumbprint
+	Algorithm string // of the proof; for mTLS, what the certificate's key is for: "ECDSA", "RSA" or "Ed25519"
 	// Covered lists what the proof covers, as component identifiers. For DPoP: "@method" and, as its htu, "@scheme",
-	// "@authority" and "@path".
+	// "@authority" and "@path". For mTLS none: nothing is signed, and the connection covers the whole request, body
+	// included, as far as this server and no further.
 	Covered []string
 	// BodyCovered tells whether the body's digest is covered. If so, reading the body verifies it.
 	BodyCovered bool
-	// ProofTime is when the client says it made the proof.
+	// ProofTime is when the client says it made the proof; for mTLS, when the request came.
 	ProofTime time.Time
 	TargetURI string       // the external URL that was checked
 	Session   *SessionInfo // nil, unless Scheme is SchemeSession

@@ -75,6 +75,7 @@ type Verifier struct {
 	observers []Observer
 	realm     string
 	age, skew time.Duration
+	now       func() time.Time
 }
 
 // NewVerifier checks cfg and copies it.
@@ -92,6 +93,10 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	v := &Verifier{
 		tokens: cfg.Tokens, guard: cfg.Replay, external: ext, nonces: cfg.Nonces,
 		observers: slices.Clone(cfg.Observers), realm: cfg.Realm, age: cfg.Freshness, skew: cfg.Skew,
+		now: cfg.Now,
+	}
+	if v.now == nil {
+		v.now = time.Now
 	}
 	if v.age == 0 {
 		v.age = defaultFreshness
@@ -107,7 +112,7 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 
 // buildProofs makes the verifiers of each kind of proof.
 func (v *Verifier) buildProofs(cfg Config) (err error) {
-	dc := dpop.Config{Algorithms: cfg.DPoPAlgorithms, MaxAge: v.age, Skew: v.skew, MaxBytes: cfg.MaxProofBytes, Now: cfg.Now}
+	dc := dpop.Config{Algorithms: cfg.DPoPAlgorithms, MaxAge: v.age, Skew: v.skew, MaxBytes: cfg.MaxProofBytes, Now: v.now}
 	if cfg.Nonces != nil {
 		dc.Nonces = cfg.Nonces
 	}
@@ -118,7 +123,7 @@ func (v *Verifier) buildProofs(cfg Config) (err error) {
 	// chose, of milliseconds with P-521.
 	base := httpsig.Config{
 		Tag: TagHTTPSig, One: true, Required: httpsigComponents, RequiredParams: []string{"created", "nonce", "tag"},
-		RefusedParams: []string{"alg", "keyid", "pub"}, MaxAge: v.age, Skew: v.skew, Now: cfg.Now,
+		RefusedParams: []string{"alg", "keyid", "pub"}, MaxAge: v.age, Skew: v.skew, Now: v.now,
 	}
 	if v.httpsig, err = httpsig.NewVerifier(base); err != nil {
 		return err
@@ -127,7 +132,7 @@ func (v *Verifier) buildProofs(cfg Config) (err error) {
 	if v.beside, err = httpsig.NewVerifier(base); err != nil || cfg.Sessions == nil {
 		return err
 	}
-	v.sessions, err = newSessions(cfg.Sessions, cfg.Signer, cfg.Now)
+	v.sessions, err = newSessions(cfg.Sessions, cfg.Signer, v.now)
 	return err
 }
 
@@ -221,7 +226,7 @@ func (v *Verifier) authenticate(r *http.Request, signed *signedurl.URL, uri, spe
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := v.rules.admit(cred.scheme, token.Confirmation); err != nil {
+	if cred.scheme, err = v.rules.admit(cred.scheme, token.Confirmation); err != nil {
 		return nil, nil, err
 	}
 	p, err := v.prove(r, cred, token, uri, special)

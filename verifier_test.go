@@ -135,7 +135,11 @@ func TestRefused(t *testing.T) {
 		{name: "bound token as Bearer where bearers are observed", policy: holdfast.Policy{Bearer: holdfast.InsecureBearerObserved}, make: edit(get, set("Authorization", "bearer "+boundToken)), reason: holdfast.ReasonDowngrade, status: 401},
 		{name: "jkt-bound token as HTTPSig", make: edit(get, set("Authorization", "HTTPSig "+boundToken)), reason: holdfast.ReasonDowngrade, status: 401},
 		{name: "htsk-bound token as DPoP", make: func(w *world) *http.Request { return w.prove(request("GET", target, ""), runtimeToken) }, reason: holdfast.ReasonDowngrade, status: 401},
-		{name: "certificate-bound token", make: func(w *world) *http.Request { return w.prove(request("GET", target, ""), certToken) }, reason: holdfast.ReasonBindingUnsupported, status: 401},
+		{name: "certificate-bound token as DPoP", make: func(w *world) *http.Request { return w.prove(request("GET", target, ""), certToken) }, reason: holdfast.ReasonDowngrade, status: 401},
+		{name: "token with an unknown confirmation", make: func(w *world) *http.Request {
+			w.config.Tokens.(tokenTable)[boundToken].Confirmation.Binding = "osc"
+			return w.prove(request("GET", target, ""), boundToken)
+		}, reason: holdfast.ReasonBindingUnsupported, status: 401},
 		{name: "unbound token as DPoP", policy: holdfast.Policy{Bearer: holdfast.InsecureBearerObserved}, make: func(w *world) *http.Request { return w.prove(request("GET", target, ""), bearerToken) }, reason: holdfast.ReasonUnbound, status: 401},
 		{name: "unbound token as Bearer", make: edit(get, set("Authorization", "Bearer "+bearerToken)), reason: holdfast.ReasonUnbound, status: 401},
 		{name: "scheme not in the policy", policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeHTTPSig}}, make: get, reason: holdfast.ReasonSchemeRefused, status: 401},

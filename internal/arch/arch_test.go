@@ -23,7 +23,7 @@ const module = "github.com/holdfast-project/holdfast"
 var (
 	foundation = []string{"internal/base64url", "internal/strictjson", "internal/sfv", "internal/htu"}
 	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay",
-		"popsession", "popstream", "signedurl"}
+		"popsession", "popstream", "signedurl", "certbound"}
 	below    = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
 	adapters = []string{".", "issuer", "gateway", "internal/telemetry"}
 )
