@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/internal/jws"
 	"github.com/holdfast-project/holdfast/keys"
 )
@@ -16,7 +17,8 @@ import (
 // Identity tells upstreams who called, in a signed header: a JWT of type "holdfast-identity+jwt". Its `aud` is the
 // upstream's origin, so that an upstream can't use it at another one; `htm` and `htu` say which request it is about.
 // Further claims: `sub`, `client_id`, `scope` and `token_iss` (the issuer) of the token; `scheme`; `cnf`, the key that
-// signed; `covered`, the components that its proof covers, and `body`, whether the body is one of them. Upstreams find
+// signed (`jkt`) or the client's certificate (`x5t#S256`); `covered`, the components that its proof covers, and `body`,
+// whether the body is one of them: with mTLS none is, as a connection says nothing to third parties. Upstreams find
 // the gateway's keys at KeysPath.
 type Identity struct {
 	// Header is the field's name. If empty, "Holdfast-Identity".
@@ -120,7 +122,11 @@ func (id *identity) state(v *holdfast.Verdict, method, origin string) (string, e
 		ClientID: v.Token.ClientID, Scope: strings.Join(v.Token.Scope, " "), TokenIssuer: v.Token.Issuer,
 		Scheme: string(v.Scheme), Covered: v.Covered, Body: v.BodyCovered, Method: method, URL: url,
 	}
-	if v.Scheme != holdfast.SchemeBearer {
+	switch {
+	case v.Scheme == holdfast.SchemeBearer:
+	case v.Token.Confirmation.Binding == accesstoken.BoundX5T:
+		s.Confirm = map[string]string{"x5t#S256": v.Key.String()}
+	default:
 		s.Confirm = map[string]string{"jkt": v.Key.String()}
 	}
 	claims, err := json.Marshal(s)

@@ -71,7 +71,8 @@ func (m *metrics) request(method, route string, answer *measurement) {
 func (m *metrics) verified(s holdfast.Scheme) string {
 	label := other
 	switch s {
-	case holdfast.SchemeDPoP, holdfast.SchemeHTTPSig, holdfast.SchemeBearer, holdfast.SchemeSession, holdfast.SchemeSignedURL:
+	case holdfast.SchemeDPoP, holdfast.SchemeHTTPSig, holdfast.SchemeMTLS, holdfast.SchemeBearer, holdfast.SchemeSession,
+		holdfast.SchemeSignedURL:
 		label = string(s)
 	}
 	m.verdicts.WithLabelValues(label).Inc()
