@@ -2,7 +2,6 @@ package accesstoken
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/holdfast-project/holdfast/internal/fetch"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -45,39 +45,6 @@ func TestMetadataURLs(t *testing.T) {
 				t.Errorf("URLs (-got +want):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestParseEndpoint(t *testing.T) {
-	for raw, want := range map[string]bool{
-		"https://a.example/jwks":     true,
-		"https://a.example/jwks?v=1": true,
-		"http://127.0.0.1:80/":       true,
-		"http://127.8.0.1/":          true,
-		"http://[::1]/":              true,
-		"http://localhost:80/":       true,
-		"http://a.example/":          false,
-		"http://10.0.0.1/":           false,
-		"http://0.0.0.0/":            false,
-		"http://localhost.a.example": false,
-		"http://127.0.0.1.a.example": false,
-		"http://localhost@a.example": false,
-		"https://u:p@a.example/":     false,
-		"https://a.example/#x":       false,
-		"https://a.example/#":        false,
-		"https://":                   false,
-		"https://:443":               false,
-		"https:a.example":            false,
-		"//a.example/jwks":           false,
-		"/jwks":                      false,
-		"":                           false,
-		"ftp://a.example/jwks":       false,
-		"file:///etc/jwks":           false,
-		"https://a.example/\n":       false,
-	} {
-		if _, err := parseEndpoint(raw); (err == nil) != want {
-			t.Errorf("%q: got %v, want accepted %v", raw, err, want)
-		}
 	}
 }
 
@@ -121,8 +88,8 @@ func TestFetchKeys(t *testing.T) {
 		{"key set is HTML", answers{oauth: text(metadata), "/jwks": text(`<html>`)}, "", "key set"},
 		{"no key set", answers{oauth: text(metadata), "/jwks": status(404)}, "", "404"},
 		{"empty key set answer", answers{oauth: text(metadata), "/jwks": status(200)}, "", "key set"},
-		{"key set too long", answers{oauth: text(metadata), "/jwks": text(`{"keys":[` + strings.Repeat(" ", maxDocument) + `]}`)}, "", "more than"},
-		{"metadata too long", answers{oauth: text(strings.Repeat(" ", maxDocument) + metadata)}, "", "more than"},
+		{"key set too long", answers{oauth: text(metadata), "/jwks": text(`{"keys":[` + strings.Repeat(" ", fetch.MaxDocument) + `]}`)}, "", "more than"},
+		{"metadata too long", answers{oauth: text(strings.Repeat(" ", fetch.MaxDocument) + metadata)}, "", "more than"},
 	}
 	key := publish(t, newSigner(t, keys.ES256), "k1", "")
 	for _, tc := range tests {
@@ -159,22 +126,6 @@ func TestFetchTimesOut(t *testing.T) {
 	checkReason(t, err, Unavailable)
 }
 
-// The caller's client keeps its own rules, isn't changed, and gets ours where it has none.
-func TestCautiousClient(t *testing.T) {
-	if c := cautiousClient(nil); c.Timeout != fetchTimeout || c.CheckRedirect == nil {
-		t.Errorf("got %+v", c)
-	}
-	mine := errors.New("mine")
-	own := &http.Client{Timeout: time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return mine }}
-	if c := cautiousClient(own); c == own || c.Timeout != time.Second || !errors.Is(c.CheckRedirect(nil, nil), mine) {
-		t.Errorf("got %+v", c)
-	}
-	bare := &http.Client{}
-	if c := cautiousClient(bare); bare.Timeout != 0 || bare.CheckRedirect != nil || c.Timeout == 0 {
-		t.Errorf("got %+v of %+v", c, bare)
-	}
-}
-
 // Metadata that is accepted names the issuer that was asked, and a place that may be trusted.
 func FuzzMetadata(f *testing.F) {
 	const good = `{"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/jwks"}`
@@ -196,7 +147,7 @@ func FuzzMetadata(f *testing.F) {
 		if err := json.Unmarshal(body, &says); err != nil || says["issuer"] != testIssuer || says["jwks_uri"] != uri {
 			t.Fatalf("accepted %s with %q: %v", body, uri, err)
 		}
-		if _, err := parseEndpoint(uri); err != nil {
+		if _, err := fetch.Endpoint(uri); err != nil {
 			t.Fatalf("accepted %s with %q", body, uri)
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/holdfast-project/holdfast/internal/fetch"
 )
 
 // maxAnswer has room for long lists of scopes and roles; caches keep whole answers.
@@ -50,7 +52,7 @@ func NewIntrospector(cfg IntrospectionConfig) (Verifier, error) {
 	if cfg.ClientID == "" || cfg.Secret == "" {
 		return nil, errors.New("accesstoken: IntrospectionConfig needs a ClientID and a Secret")
 	}
-	if _, err := parseEndpoint(cfg.Endpoint); err != nil {
+	if _, err := fetch.Endpoint(cfg.Endpoint); err != nil {
 		return nil, fmt.Errorf("accesstoken: IntrospectionConfig.Endpoint: %w", err)
 	}
 	return &introspector{
@@ -59,7 +61,7 @@ func NewIntrospector(cfg IntrospectionConfig) (Verifier, error) {
 		// Encoded once more than Basic asks for (RFC 6749, section 2.3.1).
 		user:     url.QueryEscape(cfg.ClientID),
 		password: url.QueryEscape(cfg.Secret),
-		client:   cautiousClient(cfg.Client),
+		client:   fetch.Client(cfg.Client),
 	}, nil
 }
 
@@ -89,7 +91,7 @@ func (i *introspector) ask(ctx context.Context, token string) ([]byte, error) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.SetBasicAuth(i.user, i.password)
-	return do(i.client, req, maxAnswer)
+	return fetch.Do(i.client, req, maxAnswer)
 }
 
 // read reads an answer and holds it against the rules.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-project/holdfast/internal/fetch"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -80,7 +81,7 @@ func OpenJWKS(ctx context.Context, cfg JWKSConfig) (*JWKS, error) {
 		if _, err := metadataURLs(cfg.Issuer); err != nil {
 			return nil, fmt.Errorf("accesstoken: JWKSConfig.Issuer: %w", err)
 		}
-	} else if _, err := parseEndpoint(cfg.URL); err != nil {
+	} else if _, err := fetch.Endpoint(cfg.URL); err != nil {
 		return nil, fmt.Errorf("accesstoken: JWKSConfig.URL: %w", err)
 	}
 	if cfg.Refresh < 0 || cfg.Stale < 0 || cfg.UnknownEvery < 0 {
@@ -92,7 +93,7 @@ func OpenJWKS(ctx context.Context, cfg JWKSConfig) (*JWKS, error) {
 	if cfg.Stale < cfg.Refresh {
 		return nil, errors.New("accesstoken: JWKSConfig.Stale is shorter than Refresh")
 	}
-	cfg.Client = cautiousClient(cfg.Client)
+	cfg.Client = fetch.Client(cfg.Client)
 	cfg.Now = clock(cfg.Now)
 	j := &JWKS{cfg: cfg}
 	j.ctx, j.stop = context.WithCancel(ctx)

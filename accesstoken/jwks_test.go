@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-project/holdfast/internal/fetch"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -104,7 +105,7 @@ func TestJWKSReadyFails(t *testing.T) {
 	s.as.set(http.StatusServiceUnavailable)
 	err := s.jwks.Ready(t.Context())
 	checkReason(t, err, Unavailable)
-	if !errors.Is(err, statusError(503)) {
+	if !errors.Is(err, fetch.StatusError(503)) {
 		t.Errorf("got %v, want the status", err)
 	}
 }

@@ -21,9 +21,9 @@ const module = "github.com/holdfast-project/holdfast"
 
 // Groups of packages, by path below the module. Each may import what its rule names and nothing else of this module.
 var (
-	foundation = []string{"internal/base64url", "internal/strictjson", "internal/sfv", "internal/htu"}
+	foundation = []string{"internal/base64url", "internal/strictjson", "internal/sfv", "internal/htu", "internal/fetch"}
 	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay",
-		"popsession", "popstream", "signedurl", "certbound"}
+		"popsession", "popstream", "signedurl", "certbound", "resourcemeta"}
 	below    = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
 	adapters = []string{".", "issuer", "gateway", "internal/telemetry"}
 )
@@ -42,6 +42,7 @@ var rules = func() map[string]rule {
 		"internal/strictjson": {},
 		"internal/sfv":        {},
 		"internal/htu":        {},
+		"internal/fetch":      {},
 		"keys":                {ours: foundation, others: []string{"golang.org/x/crypto/"}},
 		"internal/jws":        {ours: append([]string{"keys"}, foundation...)},
 		".":                   {ours: below, others: []string{"golang.org/x/oauth2"}},
