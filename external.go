@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/holdfast-project/holdfast/signedurl"
 )
 
 // External says how a server learns the URL that its clients call: from a fixed Origin, or from each connection, whose
@@ -98,7 +100,7 @@ func requestTarget(r *http.Request) (path, special string, err error) {
 		}
 		return rest[i:], t, nil
 	}
-	return "", "", &Refusal{Reason: ReasonURL, Section: "RFC 9112, section 3.2", Part: "request target", Expected: "origin form", Got: clip(t)}
+	return "", "", &Refusal{Reason: ReasonURL, Section: "RFC 9112, section 3.2", Part: "request target", Expected: "origin form", Got: clip(signedurl.Redact(t))}
 }
 
 func (e *external) trusts(remote string) bool {

@@ -49,6 +49,8 @@ const (
 	defaultTickets = 10_000
 	// sessionLabel is the label of answers' signatures.
 	sessionLabel = "pop-session"
+	// sessionDeclined is what a route that takes no session answers to an offer.
+	sessionDeclined = "refused"
 )
 
 // sessionProofs maps how a session began to what its answer's signature covers of that request.
@@ -317,6 +319,9 @@ func offerHash(r *http.Request) string {
 // answer makes the session that a verified request offered, and returns the fields that tell the client. Without them
 // the request is as good as it was, so nothing here can fail it.
 func (v *Verifier) answer(r *http.Request, p *proof, token *accesstoken.Token, uri string) http.Header {
+	if v.rules.RequireSignature {
+		return http.Header{"Pop-Session": {sessionDeclined}}
+	}
 	audience, err := popsession.Audience(uri)
 	if err != nil {
 		return nil

@@ -1,8 +1,10 @@
 package holdfast
 
 import (
+	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/httpsig"
@@ -40,7 +42,7 @@ func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*acces
 	if err := v.admitSession(t); err != nil {
 		return nil, nil, err
 	}
-	if err := u.Verify(r.Method, t.secret, v.sessions.now); err != nil {
+	if err := v.verifyURL(r, u, t); err != nil {
 		return nil, nil, err
 	}
 	if demanded := v.rules.demanded(r, false); len(demanded) > 0 || hasBody(r) {
@@ -51,9 +53,31 @@ func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*acces
 	p := &proof{
 		scheme: SchemeSignedURL, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: u.Created(), covered: []string{`"@method"`, `"@target-uri"`},
 		session: t.info(),
-		uses:    []replay.Claim{{Owner: t.Thumbprint, ID: "url " + u.Nonce(), Made: u.Created(), Until: u.Until()}},
+		// By whichever clock makes the claim earlier and hold for longer: see verifyURL.
+		uses: []replay.Claim{{
+			Owner: t.Thumbprint, ID: "url " + u.Nonce(),
+			Made: u.Created().Add(-max(t.ClockOffset, 0)), Until: u.Until().Add(max(-t.ClockOffset, 0)),
+		}},
 	}
 	return &token, p, nil
+}
+
+// verifyURL checks the URL's signature, and its times by the client's clock or as they are: see checkAge.
+func (v *Verifier) verifyURL(r *http.Request, u *signedurl.URL, t *ticket) error {
+	theirs := func() time.Time { return v.sessions.now().Add(t.ClockOffset) }
+	err := u.Verify(r.Method, t.secret, theirs)
+	e, ok := errors.AsType[*signedurl.Error](err)
+	if ok && (e.Reason == signedurl.Expired || e.Reason == signedurl.InFuture) {
+		return u.Verify(r.Method, t.secret, v.sessions.now)
+	}
+	return err
+}
+
+// guardAnswer keeps what a signed URL brought from being had a second time: from a cache, whose key the URL would be, and
+// the URL itself from whatever the answer leads to.
+func guardAnswer(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // strip takes the signature out of a request that was let through, so that neither handlers nor their logs see it.

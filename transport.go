@@ -117,6 +117,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	return t.send(c)
+}
+
+// send makes a call's attempts.
+func (t *Transport) send(c *call) (*http.Response, error) {
 	defer c.body.close() // does nothing once the body was handed on
 	defer c.withdrawOffer()
 	tried := make([]string, 0, maxAttempts)

@@ -13,6 +13,7 @@ const (
 	TransportCrossOrigin    TransportReason = "cross-origin-redirect"     // a redirect leaves the origin that the token was sent to
 	TransportTargetUnusable TransportReason = "transport-target-unusable" // the URL isn't one that can be signed as it is sent
 	TransportBodyUnusable   TransportReason = "transport-body-unusable"   // the body can't be read, or not digested before it is sent
+	TransportNoSession      TransportReason = "transport-no-session"      // SignURL: the server or the route takes no sessions
 	TransportSigningFailed  TransportReason = "transport-signing-failed"  // the Signer failed, or a component can't be signed
 )
 

@@ -32,8 +32,9 @@ type transportMemory struct {
 
 // originState is what one origin taught.
 type originState struct {
-	used   uint64       // transportMemory.uses when it was last asked for; guarded by its mu
-	offset atomic.Int64 // the server's clock minus ours, in nanoseconds
+	used   uint64        // transportMemory.uses when it was last asked for; guarded by its mu
+	offset atomic.Int64  // the server's clock minus ours, in nanoseconds
+	begin  chan struct{} // has room for the one SignURL that begins a session
 
 	mu       sync.Mutex // guards what follows
 	nonce    string
@@ -64,7 +65,7 @@ func (m *transportMemory) at(k originKey) *originState {
 		if len(m.origins) >= maxOrigins {
 			m.forgetOldest()
 		}
-		s = &originState{signers: make(map[signerKind]*httpsig.Signer)}
+		s = &originState{signers: make(map[signerKind]*httpsig.Signer), begin: make(chan struct{}, 1)}
 		m.origins[k] = s
 	}
 	s.used = m.uses

@@ -35,6 +35,7 @@ type transportSlot struct {
 
 // transportSession is a session, with what its requests are made from.
 type transportSession struct {
+	ticket        string
 	authorization string
 	secret        []byte        // of requests
 	offset        time.Duration // of the client's clock when it proved its key: the ticket tells the server
@@ -60,6 +61,7 @@ func newTransportSession(s *popsession.Session, sent time.Time, offset time.Dura
 		return nil
 	}
 	return &transportSession{
+		ticket:        s.Ticket(),
 		authorization: string(SchemeSession) + " " + s.Ticket(),
 		secret:        s.Keys().RequestSecret(),
 		offset:        offset,
@@ -113,6 +115,7 @@ type sessionWish struct {
 	token, path string
 	oneWay      bool // its body can't be sent again
 	prove       bool // a session refused it before
+	insist      bool // it offers although another request has offered and waits for the answer
 }
 
 // session returns the session to make a request in, or the offer to send with a full proof, or neither. Only one request
@@ -130,7 +133,8 @@ func (s *originState) session(w sessionWish, now time.Time) (*transportSession, 
 	}
 	// A renewal waits for a request that can be sent again, in case it is refused.
 	due := !alive || !w.oneWay && !now.Before(slot.session.renew)
-	if due && !now.Before(s.sessions.quietUntil) && (slot.offer == nil || now.Sub(slot.offer.since) > transportOfferWait) {
+	free := slot.offer == nil || w.insist || now.Sub(slot.offer.since) > transportOfferWait
+	if due && free && !now.Before(s.sessions.quietUntil) {
 		slot.offer = &transportOffer{token: w.token, since: now}
 		return nil, slot.offer
 	}

@@ -18,6 +18,7 @@ import (
 type callSession struct {
 	off      bool              // this call neither uses nor offers any
 	fell     bool              // a session was refused: from then on the call proves its key
+	insist   bool              // this call is made for a session: it offers although another waits for an answer
 	fresh    bool              // a replayed request was signed afresh within the session
 	in       *transportSession // that the attempt is made in, or nil for a full proof
 	offer    *transportOffer   // that the attempts carry, or nil
@@ -33,7 +34,7 @@ func (c *call) chooseSession() error {
 	}
 	now := c.t.now()
 	c.session.in, c.session.offer = c.origin.session(sessionWish{
-		token: c.token, path: c.path(), oneWay: !c.body.replayable(), prove: c.session.fell,
+		token: c.token, path: c.path(), oneWay: !c.body.replayable(), prove: c.session.fell, insist: c.session.insist,
 	}, now)
 	c.session.streamed = c.session.in != nil && c.streams()
 	if c.session.offer == nil {
@@ -158,6 +159,11 @@ func (c *call) settleOffer(out *http.Request, resp *http.Response) {
 		return
 	}
 	c.session.offer = nil
+	if lines := resp.Header["Pop-Session"]; len(lines) == 1 && lines[0] == sessionDeclined {
+		c.origin.withdraw(o)
+		c.origin.proveEach(c.path())
+		return
+	}
 	c.origin.settle(o, c.acceptSession(o, out, resp), c.t.now())
 }
 

@@ -259,7 +259,8 @@ func (v *Verifier) claim(ctx context.Context, p *proof) error {
 }
 
 // Handler calls next for verified requests, with the verdict in their context, and answers the others. With a nonce
-// source, verified answers carry the next nonce (RFC 9449, section 8.2).
+// source, verified answers carry the next nonce (RFC 9449, section 8.2). Answers to signed URLs have Cache-Control: no-store
+// and Referrer-Policy: no-referrer unless next sets them.
 func (v *Verifier) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		verdict, err := v.Check(r)
@@ -273,6 +274,9 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 			w.Header().Set("DPoP-Nonce", v.nonces.Issue())
 		}
 		writeAnswer(w, verdict.answer)
+		if verdict.Scheme == SchemeSignedURL {
+			guardAnswer(w.Header())
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), verdictKey{}, verdict)))
 	})
 }

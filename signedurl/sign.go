@@ -65,24 +65,46 @@ func Sign(rawURL string, p Params) (string, error) {
 	return p.sign(rawURL, base64url.Encode(nonce[:]))
 }
 
-func (p *Params) sign(rawURL, nonce string) (string, error) {
-	if err := p.check(); err != nil {
+// Check tells whether Sign would sign rawURL, for callers that need a session first: Ticket and Secret aren't looked at.
+// Its errors are those of Sign.
+func Check(rawURL string, p Params) error {
+	_, err := p.prepare(rawURL)
+	return err
+}
+
+// prepare returns rawURL up to where the parameters go.
+func (p *Params) prepare(rawURL string) (string, error) {
+	if err := checkMethod(p.method()); err != nil {
 		return "", err
+	}
+	if l := p.lifetime(); l < time.Second || l > maxLifetime || l%time.Second != 0 {
+		return "", errors.New("signedurl: Lifetime isn't a number of seconds from 1 to 60")
 	}
 	rawURL, _, _ = strings.Cut(rawURL, "#")
 	if err := checkTarget(rawURL); err != nil {
 		return "", err
 	}
-	separator := "?"
-	if _, query, ok := strings.Cut(rawURL, "?"); ok {
-		separator = "&"
-		if count(query) > 0 {
-			return "", badTarget("query", "a URL that isn't signed yet")
-		}
+	_, query, ok := strings.Cut(rawURL, "?")
+	switch {
+	case !ok:
+		return rawURL + "?", nil
+	case count(query) > 0:
+		return "", badTarget("query", "a URL that isn't signed yet")
+	}
+	return rawURL + "&", nil
+}
+
+func (p *Params) sign(rawURL, nonce string) (string, error) {
+	target, err := p.prepare(rawURL)
+	if err != nil {
+		return "", err
+	}
+	if !isTicket(p.Ticket) {
+		return "", errors.New("signedurl: the ticket isn't base64url")
 	}
 	created := time.Unix(p.now().Unix(), 0)
 	input := input(created.Unix(), created.Add(p.lifetime()).Unix(), nonce)
-	target := rawURL + separator + ticketName + "=" + p.Ticket + "&" + inputName + "="
+	target += ticketName + "=" + p.Ticket + "&" + inputName + "="
 	target = string(appendEscaped([]byte(target), input))
 	signature, err := p.signature(target, input, created, nonce)
 	if err != nil {
@@ -93,19 +115,6 @@ func (p *Params) sign(rawURL, nonce string) (string, error) {
 		return "", tooLong()
 	}
 	return target, nil
-}
-
-func (p *Params) check() error {
-	if err := checkMethod(p.method()); err != nil {
-		return err
-	}
-	if !isTicket(p.Ticket) {
-		return errors.New("signedurl: the ticket isn't base64url")
-	}
-	if l := p.lifetime(); l < time.Second || l > maxLifetime || l%time.Second != 0 {
-		return errors.New("signedurl: Lifetime isn't a number of seconds from 1 to 60")
-	}
-	return nil
 }
 
 // signature signs target, which holds input.
@@ -121,7 +130,7 @@ func (p *Params) signature(target, input string, created time.Time, nonce string
 	if err != nil {
 		return nil, fmt.Errorf("signedurl: %w", err)
 	}
-	fields, err := signer.Sign(&httpsig.Message{Method: p.method(), TargetURI: handshake(target)})
+	fields, err := signer.Sign(&httpsig.Message{Method: p.method(), TargetURI: Handshake(target)})
 	if err != nil {
 		return nil, fmt.Errorf("signedurl: %w", err)
 	}
@@ -132,8 +141,9 @@ func (p *Params) signature(target, input string, created time.Time, nonce string
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// handshake returns the URL of a WebSocket's handshake, which is that of an HTTP request.
-func handshake(target string) string {
+// Handshake returns the URL of the request that a client sends for target: a WebSocket's begins with one (RFC 6455, section
+// 4.1), any other target is its own.
+func Handshake(target string) string {
 	if rest, ok := strings.CutPrefix(target, "ws"); ok {
 		return "http" + rest
 	}

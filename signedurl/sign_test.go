@@ -119,7 +119,7 @@ func TestSignRefusesTargets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := verdict(t, handshake(signed), "GET", testSecret, testNow); got != "accept" {
+				if got := verdict(t, Handshake(signed), "GET", testSecret, testNow); got != "accept" {
 					t.Errorf("got %s", got)
 				}
 				return

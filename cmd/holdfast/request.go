@@ -33,15 +33,17 @@ type requestCommand struct {
 	Cover         []string `sep:"none" placeholder:"COMPONENT" group:"proof" help:"Component to sign wherever a request has it, such as @query or content-type; may be repeated."`
 	Digest        bool     `group:"proof" help:"Cover the body with a Content-Digest."`
 
-	Method  string        `short:"X" group:"request" help:"Method; GET, or POST with --data."`
-	Header  []string      `short:"H" sep:"none" placeholder:"K:V" group:"request" help:"Header field; may be repeated."`
-	Data    *string       `short:"d" placeholder:"DATA" group:"request" help:"Body: text, @FILE, or - for standard input; sent as it is."`
-	Verbose bool          `short:"v" group:"output" help:"Show on standard error each attempt, what was signed, and why it was repeated. Tokens and signatures are left out."`
-	Include bool          `short:"i" group:"output" help:"Print status and header of the answer too."`
-	Output  string        `short:"o" placeholder:"FILE" group:"output" help:"Write the answer's body to a file."`
-	MaxTime time.Duration `default:"30s" group:"request" help:"Give up after this time, token request included; 0s means never."`
-	CACert  string        `name:"cacert" env:"HOLDFAST_REQUEST_CACERT" placeholder:"FILE" group:"request" help:"Certificates, PEM, that servers must chain to, instead of the system's."`
-	URL     string        `arg:"" help:"What to request. Redirects are not followed."`
+	Method    string        `short:"X" group:"request" help:"Method; GET, or POST with --data."`
+	Header    []string      `short:"H" sep:"none" placeholder:"K:V" group:"request" help:"Header field; may be repeated."`
+	Data      *string       `short:"d" placeholder:"DATA" group:"request" help:"Body: text, @FILE, or - for standard input; sent as it is."`
+	Verbose   bool          `short:"v" group:"output" help:"Show on standard error each attempt, what was signed, and why it was repeated. Tokens and signatures are left out."`
+	Include   bool          `short:"i" group:"output" help:"Print status and header of the answer too."`
+	Output    string        `short:"o" placeholder:"FILE" group:"output" help:"Write the answer's body to a file."`
+	MaxTime   time.Duration `default:"30s" group:"request" help:"Give up after this time, token request included; 0s means never."`
+	CACert    string        `name:"cacert" env:"HOLDFAST_REQUEST_CACERT" placeholder:"FILE" group:"request" help:"Certificates, PEM, that servers must chain to, instead of the system's."`
+	SignedURL bool          `name:"signed-url" group:"signed URL" help:"Print the URL with a proof inside, for one GET or HEAD request without headers, instead of making the request. Begins a session by a HEAD request. Whoever has what is printed can make that request."`
+	TTL       time.Duration `name:"ttl" placeholder:"30s" group:"signed URL" help:"How long the signed URL is good, in whole seconds up to 60s; 30s if not given."`
+	URL       string        `arg:"" help:"What to request. Redirects are not followed."`
 }
 
 // Help implements kong.HelpProvider.
@@ -59,15 +61,23 @@ func (c *requestCommand) Run(ctx context.Context, std streams) error {
 		ctx, cancel = context.WithTimeout(ctx, c.MaxTime)
 		defer cancel()
 	}
-	client, err := c.client(ctx, std)
+	transport, err := c.transport(ctx, std)
 	if err != nil {
+		return err
+	}
+	if c.SignedURL {
+		signed, err := transport.SignURL(ctx, c.Method, c.URL, c.TTL)
+		if err != nil {
+			return explainTransport(err)
+		}
+		_, err = fmt.Fprintln(std.out, signed)
 		return err
 	}
 	req, err := c.request(ctx, std.in)
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	resp, err := (&http.Client{Transport: transport, CheckRedirect: noRedirect}).Do(req)
 	if err != nil {
 		return explainTransport(err)
 	}
@@ -90,12 +100,16 @@ func (c *requestCommand) check() error {
 		return usagef("give --secret-file or --client-key, not both")
 	case c.Preregistered && (c.Scheme != "httpsig" || c.Key == ""):
 		return usagef("--preregistered needs --scheme httpsig and --key")
+	case !c.SignedURL && c.TTL != 0:
+		return usagef("--ttl needs --signed-url")
+	case c.SignedURL && (c.Data != nil || len(c.Header) > 0 || c.Digest || c.Include || c.Output != ""):
+		return usagef("a signed URL carries neither fields nor a body, and has no answer yet: leave out --data, --header, --digest, --include and --output")
 	}
 	return nil
 }
 
-// client wires the transports: one that asks for a token, inside one that uses it.
-func (c *requestCommand) client(ctx context.Context, std streams) (*http.Client, error) {
+// transport wires the transports: one that asks for a token, inside one that uses it.
+func (c *requestCommand) transport(ctx context.Context, std streams) (*holdfast.Transport, error) {
 	base := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	if c.CACert != "" {
 		roots, err := config.RootsFile(c.CACert)
@@ -113,10 +127,8 @@ func (c *requestCommand) client(ctx context.Context, std streams) (*http.Client,
 		watch = &watcher{w: std.err}
 	}
 	t := &holdfast.Transport{Base: watch.around(base, "request"), Signer: signer, Cover: c.Cover, DigestBody: c.Digest, Trace: watch.trace("request")}
-	if t.Source, err = c.source(ctx, base, signer, watch); err != nil {
-		return nil, err
-	}
-	return &http.Client{Transport: t, CheckRedirect: noRedirect}, nil
+	t.Source, err = c.source(ctx, base, signer, watch)
+	return t, err
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -36,12 +36,17 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txt. Beside testscript's own commands there are
 //
 //	front NAME...     sets $NAME to host:port of a relay, so that a server's URL is known before the server listens
-//	ready NAME FIFO   waits until a server has written its address to the FIFO, and points $NAME's relay at it
+//	ready NAME FIFO   waits until a server has written its address to the FIFO, and points $NAME's relay at it; sets
+//	                  $NAME_ADMIN to its admin listener's, if there is one
 //	upstream NAME     sets $NAME to the URL of an API that says what reached it
 //	fifo FILE...      makes FIFOs, for --ready-file
 //	servers [K=V...]  starts issuer, gateway and upstream with testdata/servers/holdfast.yaml and the variables, in
 //	                  which UPSTREAM stands for the upstream's URL, ISSUERHOST and GATEWAYHOST for the servers' host
 //	                  and port; sets $ISSUER, $GATEWAY and $UPSTREAM
+//	collector NAME F  sets $NAME to the URL of a collector of traces that keeps what it is sent in the file
+//	fetch STATUS F    requests the URL in the file, without any credential, and expects this status
+//	save F URL        puts what is at a URL into the file
+//	secretless F G... checks that no part of the signed URL in the file F stands in the files G
 //	certificate NAME  writes NAME.crt and NAME.key for 127.0.0.1
 //	stop              ends them; what they logged is then in issuer.log and gateway.log
 func TestScripts(t *testing.T) {
@@ -55,6 +60,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"front": cmdFront, "ready": cmdReady, "upstream": cmdUpstream, "fifo": cmdFifo,
 			"servers": cmdServers, "stop": cmdStop, "certificate": cmdCertificate,
+			"collector": cmdCollector, "fetch": cmdFetch, "save": cmdSave, "secretless": cmdSecretless,
 		},
 	})
 }
@@ -86,10 +92,15 @@ func cmdReady(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer f.Close()
 	ts.Check(f.SetReadDeadline(time.Now().Add(time.Minute)))
-	var addr string
-	_, err = fmt.Fscanln(f, &addr)
+	// One write of the server's, so one read.
+	text := make([]byte, 1024)
+	n, err := f.Read(text)
 	ts.Check(err)
-	ts.Value(relaysKey{}).(map[string]*relay)[args[0]].to(addr)
+	addresses := strings.Fields(string(text[:n]))
+	ts.Value(relaysKey{}).(map[string]*relay)[args[0]].to(addresses[0])
+	if len(addresses) > 1 {
+		ts.Setenv(args[0]+"_ADMIN", addresses[1])
+	}
 }
 
 func cmdUpstream(ts *testscript.TestScript, _ bool, args []string) {

@@ -21,7 +21,7 @@ import (
 // serveFlags are the flags of all servers.
 type serveFlags struct {
 	Config    string `short:"c" env:"HOLDFAST_CONFIG" placeholder:"FILE" help:"Configuration file; every field is also an environment variable, see docs/configuration.md."`
-	ReadyFile string `env:"HOLDFAST_READY_FILE" placeholder:"FILE" help:"Written with the address once the server listens."`
+	ReadyFile string `env:"HOLDFAST_READY_FILE" placeholder:"FILE" help:"Written with the address once the server listens; a second line has that of the admin listener, if there is one."`
 }
 
 type issuerCommand struct {
@@ -130,16 +130,17 @@ func (p *program) serve(ctx context.Context, readyFile, listen string, files con
 	if err != nil {
 		return err
 	}
-	servers := []telemetry.Server{{Name: p.name, HTTP: server, Listener: l}}
+	servers, addresses := []telemetry.Server{{Name: p.name, HTTP: server, Listener: l}}, l.Addr().String()+"\n"
 	if addr := p.file.Admin.Listen; addr != "" {
 		al, err := net.Listen("tcp", addr)
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
 		servers = append(servers, telemetry.Server{Name: "admin", HTTP: telemetry.NewServer(p.telemetry.Admin()), Listener: al})
+		addresses += al.Addr().String() + "\n"
 	}
 	if readyFile != "" {
-		if err := os.WriteFile(readyFile, []byte(l.Addr().String()+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(readyFile, []byte(addresses), 0o644); err != nil {
 			return errors.Join(fmt.Errorf("ready file: %w", err), l.Close())
 		}
 	}

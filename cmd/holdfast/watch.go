@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-project/holdfast"
 	"github.com/holdfast-project/holdfast/internal/explain"
+	"github.com/holdfast-project/holdfast/signedurl"
 )
 
 // watcher shows what a Transport does. What it prints can't be replayed: credentials, proofs and signatures are named by
@@ -62,7 +63,7 @@ func (o *watcher) around(next http.RoundTripper, what string) http.RoundTripper 
 		return next
 	}
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		fmt.Fprintf(o.w, "> %s %s HTTP/1.1\n> Host: %s\n", r.Method, r.URL.RequestURI(), r.Host)
+		fmt.Fprintf(o.w, "> %s %s HTTP/1.1\n> Host: %s\n", r.Method, signedurl.Redact(r.URL.RequestURI()), r.Host)
 		o.header(">", r.Header, secretsOf(r.Header))
 		resp, err := next.RoundTrip(r)
 		if err != nil {
@@ -129,6 +130,9 @@ func secretsOf(h http.Header) []hidden {
 func replace(s string, hide []hidden) string {
 	for _, h := range hide {
 		s = strings.ReplaceAll(s, h.text, h.instead)
+	}
+	if strings.Contains(s, "?") { // a URL may be signed
+		s = signedurl.Redact(s)
 	}
 	return explain.Visible(s)
 }

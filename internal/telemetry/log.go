@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/holdfast-project/holdfast/signedurl"
 )
 
 // NewLogger makes a log on w: format is "text" or "json", level "debug", "info", "warn" or "error".
@@ -32,11 +34,12 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	return nil, fmt.Errorf("telemetry: log format %q isn't text or json", format)
 }
 
-// withoutQuery cuts a URL in a refusal before its query, which may hold what mustn't be kept.
+// withoutQuery cuts a URL in a refusal before its query, which may hold what mustn't be kept. What a signed URL is made of is
+// taken out wherever it stands.
 func withoutQuery(s string) string {
 	before, _, cut := strings.Cut(s, "?")
 	if cut {
-		return before + "?…"
+		before += "?…"
 	}
-	return s
+	return signedurl.Redact(before)
 }

@@ -115,7 +115,7 @@ func (t *Telemetry) Observe(ctx context.Context, _ *http.Request, v *holdfast.Ve
 		reason := t.metrics.refused(refusal.Reason)
 		span.SetAttributes(attributeReason.String(reason))
 		t.log.LogAttrs(ctx, slog.LevelInfo, "refused", slog.String("reason", reason), slog.String("section", refusal.Section),
-			slog.String("part", refusal.Part), slog.String("expected", withoutQuery(refusal.Expected)), slog.String("got", withoutQuery(refusal.Got)))
+			slog.String("part", withoutQuery(refusal.Part)), slog.String("expected", withoutQuery(refusal.Expected)), slog.String("got", withoutQuery(refusal.Got)))
 		return
 	}
 	scheme := t.metrics.verified(v.Scheme)
