@@ -74,7 +74,8 @@ type ReplayLevel int
 const (
 	// ReplayNode accepts a proof at most once at this Verifier's guard.
 	ReplayNode ReplayLevel = iota
-	// InsecureReplayOff doesn't remember proofs: whoever recorded a request can repeat it until it is too old.
+	// InsecureReplayOff doesn't remember proofs: whoever recorded a request can repeat it until it is too old, or use a
+	// signed URL until it ends.
 	InsecureReplayOff
 )
 
