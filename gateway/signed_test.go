@@ -24,8 +24,9 @@ func (s *stage) withSessions(cfg *holdfast.Config) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	cfg.Signer = s.issuer
 	cfg.Sessions = &holdfast.Sessions{
-		Secrets: []popsession.Secret{{ID: "1", Key: bytes.Repeat([]byte{1}, 32)}}, Windows: windows, Signer: s.issuer,
+		Secrets: []popsession.Secret{{ID: "1", Key: bytes.Repeat([]byte{1}, 32)}}, Windows: windows,
 	}
 }
 
