@@ -17,7 +17,17 @@ const (
 	transportOfferWait   = 10 * time.Second // for the answer to an offer, before another request offers as well
 	transportLeast       = 10 * time.Second // of a session's life, to use it: a request takes time, and clocks differ
 	transportLeastOneWay = 30 * time.Second // the same, for a body that can't be sent again
+	transportLeastLife   = 4 * time.Second  // of a session, to be worth an offer each time
 )
+
+// leastLeft is how much of a session's life must be left to use it. Of a short one it is a share, so that it can be used
+// and renewed at all.
+func leastLeft(life time.Duration, oneWay bool) time.Duration {
+	if oneWay {
+		return min(transportLeastOneWay, life*3/8)
+	}
+	return min(transportLeast, life/8)
+}
 
 // transportSessions are the sessions with one origin. The zero value has none.
 type transportSessions struct {
@@ -39,6 +49,7 @@ type transportSession struct {
 	authorization string
 	secret        []byte        // of requests
 	offset        time.Duration // of the client's clock when it proved its key: the ticket tells the server
+	life          time.Duration
 	renew, ends   time.Time
 	nonce         func() string
 	signers       map[signerKind]*httpsig.Signer // guarded by originState.mu
@@ -57,7 +68,7 @@ type transportOffer struct {
 // newTransportSession prepares s. It returns nil for a session that is too short to be of use.
 func newTransportSession(s *popsession.Session, sent time.Time, offset time.Duration) *transportSession {
 	life := s.Expires().Sub(sent)
-	if life < 2*transportLeast {
+	if life < transportLeastLife {
 		return nil
 	}
 	return &transportSession{
@@ -65,6 +76,7 @@ func newTransportSession(s *popsession.Session, sent time.Time, offset time.Dura
 		authorization: string(SchemeSession) + " " + s.Ticket(),
 		secret:        s.Keys().RequestSecret(),
 		offset:        offset,
+		life:          life,
 		renew:         sent.Add(life * 3 / 4),
 		ends:          s.Expires(),
 		nonce: func() string {
@@ -78,8 +90,8 @@ func newTransportSession(s *popsession.Session, sent time.Time, offset time.Dura
 }
 
 // lasts tells whether the session is still good for a request that is made now.
-func (s *transportSession) lasts(now time.Time, least time.Duration) bool {
-	return s != nil && s.ends.Sub(now) >= least
+func (s *transportSession) lasts(now time.Time, oneWay bool) bool {
+	return s != nil && s.ends.Sub(now) >= leastLeft(s.life, oneWay)
 }
 
 // slot returns what there is for a token. To make room, the token that was used least recently is forgotten.
@@ -126,11 +138,8 @@ func (s *originState) session(w sessionWish, now time.Time) (*transportSession, 
 	if s.sessions.paths[w.path] {
 		return nil, nil
 	}
-	slot, least := s.sessions.slot(w.token), transportLeast
-	alive := slot.session.lasts(now, least)
-	if w.oneWay {
-		least = transportLeastOneWay
-	}
+	slot := s.sessions.slot(w.token)
+	alive := slot.session.lasts(now, false)
 	// A renewal waits for a request that can be sent again, in case it is refused.
 	due := !alive || !w.oneWay && !now.Before(slot.session.renew)
 	free := slot.offer == nil || w.insist || now.Sub(slot.offer.since) > transportOfferWait
@@ -138,7 +147,7 @@ func (s *originState) session(w sessionWish, now time.Time) (*transportSession, 
 		slot.offer = &transportOffer{token: w.token, since: now}
 		return nil, slot.offer
 	}
-	if w.prove || !slot.session.lasts(now, least) {
+	if w.prove || !slot.session.lasts(now, w.oneWay) {
 		return nil, nil
 	}
 	return slot.session, nil

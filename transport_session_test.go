@@ -220,19 +220,6 @@ func TestTransportSessionCallersDigest(t *testing.T) {
 	s.sent("DPoP+offer", "PoP-Session+digest")
 }
 
-// A session that ends at once is worth no offers.
-func TestTransportSessionShort(t *testing.T) {
-	for lifetime, want := range map[time.Duration]string{19 * time.Second: "DPoP", 20 * time.Second: "PoP-Session"} {
-		s := newResource(t)
-		s.lifetime = lifetime
-		s.restart("a", holdfast.Policy{})
-		tr := s.client("DPoP")
-		s.get(tr)
-		s.get(tr)
-		s.sent("DPoP+offer", want)
-	}
-}
-
 func TestTransportSessionBearer(t *testing.T) {
 	s := newResource(t)
 	s.restart("a", holdfast.Policy{Bearer: holdfast.InsecureBearerObserved})

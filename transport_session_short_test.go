@@ -1,0 +1,37 @@
+package holdfast_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/holdfast-project/holdfast"
+)
+
+// A session that ends at once is worth no offers.
+func TestTransportSessionShort(t *testing.T) {
+	for lifetime, want := range map[time.Duration]string{3 * time.Second: "DPoP", 4 * time.Second: "PoP-Session"} {
+		s := newResource(t)
+		s.lifetime = lifetime
+		s.restart("a", holdfast.Policy{})
+		tr := s.client("DPoP")
+		s.get(tr)
+		s.get(tr)
+		s.sent("DPoP+offer", want)
+	}
+}
+
+// Of a short session, as of a long one, the last part isn't used; it is renewed before.
+func TestTransportShortSessionIsRenewed(t *testing.T) {
+	s := newResource(t)
+	s.lifetime = 8 * time.Second
+	s.restart("a", holdfast.Policy{})
+	tr := s.client("DPoP")
+	s.get(tr)
+	s.wait(5 * time.Second) // 3 s are left: as much as a body that can't be sent again takes
+	s.post(tr, oneWay(wireRequest(t, "POST", s.URL, "body")), "body")
+	s.wait(time.Second)
+	s.post(tr, oneWay(wireRequest(t, "POST", s.URL, "body")), "body")
+	s.get(tr)
+	s.get(tr)
+	s.sent("DPoP+offer", "PoP-Session+stream", "DPoP", "DPoP+offer", "PoP-Session")
+}
