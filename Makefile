@@ -5,7 +5,7 @@ BENCH    ?= .
 # Linters have a module of their own, so that nobody who imports holdfast downloads them.
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: test build deps format vet staticcheck mutants race interop bench fuzz lint vuln demo
+.PHONY: test build deps format vet staticcheck mutants race acceptance interop bench fuzz lint vuln demo
 
 # Everything that must hold before a change is merged.
 test: deps format vet staticcheck mutants race interop
@@ -34,6 +34,10 @@ mutants:
 
 race:
 	$(GO) test -race -timeout 15m ./...
+
+# Issuer and gateways as they are run, at full size: minutes. race runs the same at a size that fits into it.
+acceptance:
+	$(GO) test -count=1 -timeout 60m -v ./test/acceptance -full
 
 # Other implementations, from npm and in Go: docs/interop.md.
 interop:

@@ -1,0 +1,168 @@
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// load are requests without end.
+type load struct {
+	client  *client
+	origin  string
+	numbers atomic.Int64
+	made    atomic.Int64
+	refused atomic.Int64 // requests that the caller got no good answer to
+	first   sync.Map     // some of the errors
+}
+
+// run has workers make requests until there are enough and until is closed.
+func (l *load) run(workers int, enough int64, until <-chan struct{}) {
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				n := l.numbers.Add(1)
+				select {
+				case <-until:
+					if n > enough {
+						return
+					}
+				default:
+				}
+				l.one(n)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// one makes request number n: mostly reads, writes whose body may be sent again, and here and there a stream.
+func (l *load) one(n int64) {
+	l.made.Add(1)
+	target, text := fmt.Sprintf("%s/orders/%d?page=%d", l.origin, n, n%7), ""
+	method, body := http.MethodGet, io.Reader(nil)
+	switch n % 20 {
+	case 0:
+		text = strings.Repeat("streamed ", 500)
+		method, body = http.MethodPut, struct{ io.Reader }{strings.NewReader(text)} // nobody can tell its length
+	case 4, 8, 12, 16:
+		text = fmt.Sprintf(`{"order":%d}`, n)
+		method, body = http.MethodPost, strings.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(context.Background(), method, target, body)
+	if err == nil {
+		err = l.client.send(r, text)
+	}
+	if err != nil {
+		l.refused.Add(1)
+		l.first.LoadOrStore(err.Error(), n)
+	}
+}
+
+// TestFleet keeps three gateways busy while the fleet's secret is rotated twice and each of them is restarted. They share
+// a secret and nothing else, and the balancer doesn't know who a request belongs to. No caller may notice.
+func TestFleet(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		serve func(*testing.T, *balancer, net.Listener)
+	}{
+		{"request by request", perRequest},
+		{"connection by connection", perConnection},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, binaries.asTests, tc.serve)
+			const lifetime = 8 * time.Second
+			for range 3 {
+				s.addGateway(sessionsText(lifetime, time.Time{}, "a"))
+			}
+			s.awaitReady()
+			l := &load{client: s.newClient(nil), origin: s.balancer.origin}
+			l.one(l.numbers.Add(1)) // as the Transport's documentation says: servers with nonces want something else before a stream
+
+			began, done := time.Now(), make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() { l.run(64, int64(size(3_000, 100_000)), done) })
+			t.Cleanup(wg.Wait)
+			s.upheaval(lifetime)
+			close(done)
+			wg.Wait()
+			s.report(l, time.Since(began))
+		})
+	}
+}
+
+// upheaval is what operators do to a fleet in a year.
+func (s *stage) upheaval(lifetime time.Duration) {
+	s.t.Helper()
+	turn := s.rotate(lifetime, "a", "b")
+	s.restart(s.nodes[0])
+	s.restart(s.nodes[1])
+	// The first secret may go once the last session under it is over.
+	s.until(func() bool { return time.Now().After(turn.Add(lifetime)) })
+	s.rotate(lifetime, "b", "c")
+	s.restart(s.nodes[2])
+}
+
+// rotate hands the secrets to node after node, and returns when the last one comes into use: once all have it.
+func (s *stage) rotate(lifetime time.Duration, secrets ...string) time.Time {
+	s.t.Helper()
+	turn := time.Now().Add(3 * time.Second).Truncate(time.Second)
+	for _, m := range s.nodes {
+		s.configure(m.config, sessionsText(lifetime, turn, secrets...))
+		m.process.hangup(s.t, "fleet secrets reloaded")
+	}
+	if time.Now().After(turn) {
+		s.t.Error("the machine is too slow for this test: a secret came into use before all nodes had it")
+	}
+	s.until(func() bool { return time.Now().After(turn) })
+	return turn
+}
+
+// report checks that nobody noticed, and tells the figures.
+func (s *stage) report(l *load, took time.Duration) {
+	s.t.Helper()
+	c, n := l.client, l.made.Load()
+	refused := s.refused()
+	s.t.Logf("%d requests in %.0f s, %d refused to the caller; %d sessions begun, %d full proofs, %d fallbacks to one",
+		n, took.Seconds(), l.refused.Load(), c.begun.Load(), c.full.Load(), c.retried("session"))
+	s.t.Logf("attempts for other reasons: nonce %d, replayed %d; refused at the gateways: %v",
+		c.retried("use_dpop_nonce"), c.retried("replayed"), refused)
+	l.first.Range(func(err, n any) bool {
+		s.t.Errorf("request %d: %s", n, err)
+		return true
+	})
+	for what, wrong := range map[string]bool{
+		"requests were refused to the caller":         l.refused.Load() != 0,
+		"the balancer found no node":                  s.balancer.failed.Load() != 0,
+		"a session was refused":                       c.retried("session") != 0,
+		"the fleet's sessions weren't used":           c.full.Load() > n/10,
+		"no session was renewed":                      c.begun.Load() < 3,
+		"the API was sent another number of requests": s.api.served.Load() != n || s.api.cut.Load() != 0,
+		"the API was sent a request twice":            s.api.repeated() != 0,
+	} {
+		if wrong {
+			s.t.Errorf("%s", what)
+		}
+	}
+	for _, m := range s.nodes {
+		if m.taken+m.node.taken == 0 {
+			s.t.Errorf("%s had nothing to do", m.config)
+		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(refused)) {
+		if reason != "dpop-nonce-required" && reason != "dpop-nonce-mismatch" {
+			s.t.Logf("%d times %s", refused[reason], reason)
+		}
+	}
+}
