@@ -90,7 +90,7 @@ func (c *call) findForURL() (session *transportSession, begin bool, err error) {
 	if sessions.paths[c.path()] {
 		return nil, false, &TransportError{Reason: TransportNoSession, Detail: "the route takes none"}
 	}
-	if slot := sessions.find(c.token); slot != nil && slot.session.lasts(now, transportLeast) {
+	if slot := sessions.find(c.token); slot != nil && slot.session.lasts(now, false) {
 		session = slot.session
 	}
 	begin = session == nil || !now.Before(session.renew)

@@ -29,10 +29,9 @@ func size(sample, whole int) int {
 // binaries are the commands under test: one as the tests were built, and one without the race detector, whose memory
 // would be counted as the command's.
 var binaries struct {
-	dir           string
-	asTests       func() (string, error)
-	withoutRaces  func() (string, error)
-	attackProgram func() (string, error)
+	dir          string
+	asTests      func() (string, error)
+	withoutRaces func() (string, error)
 }
 
 func TestMain(m *testing.M) {

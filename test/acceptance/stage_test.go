@@ -25,8 +25,6 @@ import (
 	"github.com/holdfast-project/holdfast/keys"
 )
 
-const audience = "https://api.example"
-
 // stage is what surrounds the gateways: an issuer, an API, a balancer, and files with keys and secrets.
 type stage struct {
 	t         *testing.T
