@@ -57,6 +57,7 @@ var rules = func() map[string]rule {
 		"internal/bench":       {ours: append([]string{"."}, below...)},
 		"internal/conformance": {ours: slices.Concat(below, adapters, []string{"holdfasttest"}), free: true},
 		"internal/arch":        {},
+		"test/attacker":        {}, // knows what attackers know: no code of ours
 		"test/acceptance":      {}, // its tests import what they like; what is tested are processes
 		"examples/client":      {ours: append([]string{"."}, below...), others: []string{"golang.org/x/oauth2"}},
 		"examples/server":      {ours: append([]string{"."}, below...)},

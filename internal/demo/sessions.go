@@ -256,11 +256,7 @@ func (s *stage) captureStream(ctx context.Context, l *lane) (*captured, error) {
 	if err != nil {
 		return nil, err
 	}
-	var each []io.Reader // a read doesn't reach past one of them, so each becomes a chunk
-	for _, to := range []string{"ann", "bob", "cat", "dan", "eva"} {
-		each = append(each, strings.NewReader(`{"to":"`+to+`","amount":10,"currency":"EUR"}`+"\n"))
-	}
-	r.Body, r.GetBody, r.ContentLength = io.NopCloser(io.MultiReader(each...)), nil, -1
+	r.Body, r.GetBody, r.ContentLength = io.NopCloser(transfers()), nil, -1
 	w := &wire{gateway: s.gateway}
 	t := l.transport(w, l.signer)
 	t.DigestBody = false
@@ -274,6 +270,15 @@ func (s *stage) captureStream(ctx context.Context, l *lane) (*captured, error) {
 		err = errors.New("the captured request isn't a session's stream")
 	}
 	return c, err
+}
+
+// transfers are several in one body. A read doesn't reach past one of them, so that each becomes a chunk.
+func transfers() io.Reader {
+	var each []io.Reader
+	for _, to := range []string{"ann", "bob", "cat", "dan", "eva"} {
+		each = append(each, strings.NewReader(`{"to":"`+to+`","amount":10,"currency":"EUR"}`+"\n"))
+	}
+	return io.MultiReader(each...)
 }
 
 // split takes a framed body apart.

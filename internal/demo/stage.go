@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/gateway"
+	"github.com/holdfast-project/holdfast/internal/jws"
 	"github.com/holdfast-project/holdfast/issuer"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/popsession"
@@ -41,6 +43,8 @@ type stage struct {
 	resource  *keys.Signer      // the gateways' key
 	fleet     popsession.Secret // of both gateways
 	clock     *clock
+	tap       func(server string, l net.Listener) net.Listener // if set, listens in place of each listener
+	shop      *keys.Signer                                     // that the client authenticates to the issuer with
 	closers   []io.Closer
 	cancel    context.CancelFunc
 }
@@ -121,8 +125,12 @@ func schemes() []*lane {
 }
 
 func openStage(ctx context.Context) (*stage, error) {
+	return openStageWith(ctx, newLanes(), nil)
+}
+
+func openStageWith(ctx context.Context, lanes []*lane, tap func(string, net.Listener) net.Listener) (*stage, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &stage{api: &api{}, lanes: newLanes(), clock: &clock{}, cancel: cancel}
+	s := &stage{api: &api{}, lanes: lanes, clock: &clock{}, tap: tap, cancel: cancel}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -132,7 +140,7 @@ func openStage(ctx context.Context) (*stage, error) {
 func (s *stage) open(ctx context.Context) error {
 	secret := random32()
 	clientSecret := base64.RawURLEncoding.EncodeToString(secret[:24])
-	upstream, err := s.serve(s.api)
+	upstream, err := s.serve("api", s.api)
 	if err != nil {
 		return err
 	}
@@ -150,9 +158,18 @@ func (s *stage) open(ctx context.Context) error {
 	return nil
 }
 
-// serve starts a server on a loopback port of the system's choosing and returns its origin.
-func (s *stage) serve(h http.Handler) (string, error) {
+// listen takes a loopback port of the system's choosing.
+func (s *stage) listen(server string) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil && s.tap != nil {
+		l = s.tap(server, l)
+	}
+	return l, err
+}
+
+// serve starts a server and returns its origin.
+func (s *stage) serve(server string, h http.Handler) (string, error) {
+	l, err := s.listen(server)
 	if err != nil {
 		return "", err
 	}
@@ -167,7 +184,7 @@ func (s *stage) serveOn(l net.Listener, server *http.Server) string {
 }
 
 func (s *stage) openIssuer(secret []byte, clientSecret string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := s.listen("issuer")
 	if err != nil {
 		return err
 	}
@@ -184,10 +201,13 @@ func (s *stage) openIssuer(secret []byte, clientSecret string) error {
 	if err != nil {
 		return err
 	}
+	if s.shop, err = keys.Generate(keys.ES256); err != nil {
+		return err
+	}
 	server, err := issuer.New(issuer.Config{
 		Issuer: s.issuerURL, Signer: signer, Secret: secret, RequireNonce: true, TokenLifetime: 10 * time.Minute, Replay: guard, Now: s.clock.now,
 		Clients: []issuer.Client{
-			{ID: "shop", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash, Audience: []string{audience}, Scope: []string{"transfer"}},
+			{ID: "shop", AuthMethod: issuer.PrivateKeyJWT, Keys: []*keys.Public{s.shop.Public()}, Audience: []string{audience}, Scope: []string{"transfer"}},
 			{ID: "legacy", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash, Audience: []string{audience}, Scope: []string{"transfer"}, InsecureAllowUnbound: true},
 		},
 	})
@@ -204,10 +224,10 @@ func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string
 		return err
 	}
 	s.fleet = popsession.Secret{ID: "demo", Key: random32()}
-	if s.gateway, err = s.openGateway(ctx, secret, upstream); err != nil {
+	if s.gateway, err = s.openGateway(ctx, "gateway", secret, upstream); err != nil {
 		return err
 	}
-	if s.second, err = s.openGateway(ctx, secret, upstream); err != nil {
+	if s.second, err = s.openGateway(ctx, "second", secret, upstream); err != nil {
 		return err
 	}
 	for _, lane := range s.lanes {
@@ -220,8 +240,8 @@ func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string
 }
 
 // openGateway starts a gateway and returns its address.
-func (s *stage) openGateway(ctx context.Context, secret []byte, upstream string) (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *stage) openGateway(ctx context.Context, name string, secret []byte, upstream string) (string, error) {
+	l, err := s.listen(name)
 	if err != nil {
 		return "", err
 	}
@@ -280,13 +300,17 @@ func (s *stage) openClient(ctx context.Context, l *lane, secret string) (err err
 	if l.signer, err = keys.Generate(keys.ES256); err != nil {
 		return err
 	}
-	cfg := clientcredentials.Config{
-		ClientID: "shop", ClientSecret: secret, TokenURL: s.issuerURL + "/token", AuthStyle: oauth2.AuthStyleInHeader,
-	}
+	cfg := clientcredentials.Config{TokenURL: s.issuerURL + "/token"}
 	client := http.DefaultClient
 	if l.scheme == holdfast.SchemeBearer {
-		cfg.ClientID = "legacy"
+		cfg.ClientID, cfg.ClientSecret, cfg.AuthStyle = "legacy", secret, oauth2.AuthStyleInHeader
 	} else {
+		assertion, err := s.assertion()
+		if err != nil {
+			return err
+		}
+		cfg.ClientID, cfg.AuthStyle = "shop", oauth2.AuthStyleInParams
+		cfg.EndpointParams = url.Values{"client_assertion_type": {assertionType}, "client_assertion": {assertion}}
 		client = &http.Client{Transport: &holdfast.Transport{Signer: l.signer, Scheme: l.scheme, Now: s.clock.now}}
 	}
 	token, err := cfg.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
@@ -295,6 +319,20 @@ func (s *stage) openClient(ctx context.Context, l *lane, secret string) (err err
 	}
 	l.tokens = oauth2.StaticTokenSource(token)
 	return nil
+}
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// assertion authenticates the shop once (RFC 7523, section 3). A secret would be the attacker's as soon as TLS is off.
+func (s *stage) assertion() (string, error) {
+	now := s.clock.now()
+	claims, err := json.Marshal(map[string]any{
+		"iss": "shop", "sub": "shop", "aud": s.issuerURL, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "jti": rand.Text(),
+	})
+	if err != nil {
+		return "", err
+	}
+	return jws.Sign(s.shop, jws.Header{Typ: "JWT", KeyID: s.shop.Public().KeyID()}, claims)
 }
 
 // client is an honest client of the lane, over base.
