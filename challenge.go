@@ -194,6 +194,9 @@ func (v *Verifier) challenge(refusal *Refusal, r *http.Request) {
 		if s == SchemeDPoP {
 			params = append(params, param("algs", v.algorithms()))
 		}
+		if v.metadata != "" {
+			params = append(params, param("resource_metadata", v.metadata)) // RFC 9728, section 5.1
+		}
 		refusal.Header.Add("WWW-Authenticate", strings.TrimSpace(s.wire()+" "+strings.Join(params, ", ")))
 	}
 }

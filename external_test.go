@@ -89,6 +89,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 		{"signatures of mTLS", func(c *holdfast.Config) {
 			c.Policy.Schemes, c.Policy.RequireSignature = []holdfast.Scheme{holdfast.SchemeMTLS}, true
 		}},
+		{"metadata over http", func(c *holdfast.Config) { c.MetadataURL = "http://api.example/.well-known/oauth-protected-resource" }},
 		{"status covered", func(c *holdfast.Config) { c.Policy.Cover = []string{"@status"} }},
 		{"component of a response covered", func(c *holdfast.Config) { c.Policy.Cover = []string{`"x";req`} }},
 		{"no component", func(c *holdfast.Config) { c.Policy.Cover = []string{"@nonsense"} }},

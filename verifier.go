@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/internal/fetch"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 	"github.com/holdfast-project/holdfast/signedurl"
@@ -42,6 +43,9 @@ type Config struct {
 	Signer *keys.Signer
 	// Sessions, if set, lets clients resume sessions.
 	Sessions *Sessions
+	// MetadataURL, if set, is where the resource's metadata is (RFC 9728): challenges name it in resource_metadata. See
+	// [Verifier.Metadata] for what it should say.
+	MetadataURL string
 	// Observers see every verdict and refusal, after it is reached and before the handler runs.
 	Observers []Observer
 	// Realm is named in challenges, if set.
@@ -73,7 +77,9 @@ type Verifier struct {
 	beside    *httpsig.Verifier // of signatures beside a DPoP proof
 	sessions  *sessions         // nil: none are offered
 	observers []Observer
+	signer    *keys.Signer // nil without one
 	realm     string
+	metadata  string // where it is, or ""
 	age, skew time.Duration
 	now       func() time.Time
 }
@@ -86,13 +92,18 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	if cfg.Freshness < 0 {
 		return nil, errors.New("holdfast: config: negative Freshness")
 	}
+	if cfg.MetadataURL != "" {
+		if _, err := fetch.Endpoint(cfg.MetadataURL); err != nil {
+			return nil, fmt.Errorf("holdfast: config: MetadataURL: %w", err)
+		}
+	}
 	ext, err := newExternal(cfg.External)
 	if err != nil {
 		return nil, err
 	}
 	v := &Verifier{
 		tokens: cfg.Tokens, guard: cfg.Replay, external: ext, nonces: cfg.Nonces,
-		observers: slices.Clone(cfg.Observers), realm: cfg.Realm, age: cfg.Freshness, skew: cfg.Skew,
+		observers: slices.Clone(cfg.Observers), realm: cfg.Realm, signer: cfg.Signer, metadata: cfg.MetadataURL, age: cfg.Freshness, skew: cfg.Skew,
 		now: cfg.Now,
 	}
 	if v.now == nil {

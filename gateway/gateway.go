@@ -62,6 +62,8 @@ type Config struct {
 	Verifier *holdfast.Verifier
 	// Routes, at least one.
 	Routes []Route
+	// Resource, if set, tells clients what they must know of the gateway.
+	Resource *Resource
 	// Identity, if set, tells upstreams who called in a signed header.
 	Identity *Identity
 	// PlainHeaders tells upstreams who called in unsigned headers as well: PlainPrefix followed by Subject, Client,
@@ -127,8 +129,9 @@ type Limits struct {
 // http.ServeMux does, for the metrics of whoever wraps it.
 type Gateway struct {
 	routes    table
-	identity  *identity // nil without Identity
-	plain     string    // prefix of plain headers, or "" for none
+	own       map[string]http.Handler // path → what the gateway answers itself
+	identity  *identity               // nil without Identity
+	plain     string                  // prefix of plain headers, or "" for none
 	fields    fieldRules
 	proxy     *httputil.ReverseProxy
 	http, h2c *http.Transport // to upstreams of either kind
@@ -176,7 +179,16 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.buildProxy(cfg.UpstreamTLS)
 	g.routes, err = newTable(cfg.Routes, func(rt *route) (http.Handler, error) { return g.lead(cfg.Verifier, rt) })
-	return g, err
+	if err != nil {
+		return nil, err
+	}
+	if err := g.answers(cfg); err != nil {
+		return nil, err
+	}
+	if err := g.routes.reserve(g.own); err != nil {
+		return nil, err
+	}
+	return g, nil
 }
 
 // complete fills in the defaults.
@@ -234,9 +246,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, refusal)
 		return
 	}
-	if g.identity != nil && t.path == g.identity.KeysPath {
-		r.Pattern = g.identity.KeysPath
-		g.identity.serveKeys(w, r)
+	if own := g.own[t.path]; own != nil {
+		r.Pattern = t.path
+		own.ServeHTTP(w, r)
 		return
 	}
 	rt, refusal := g.routes.find(r.Host, t.path, r.Method)

@@ -15,6 +15,7 @@ import (
 // table holds the routes.
 type table struct {
 	hosts map[string][]*place // lower-case host, or "" for any → its places, longest path first
+	own   map[string]bool     // lower-case path that the gateway answers itself → true
 }
 
 // place is the routes of one host and path.
@@ -162,6 +163,9 @@ func (t *table) find(host, path, method string) (*route, *holdfast.Refusal) {
 	read, refusal := lenient(path)
 	if refusal != nil {
 		return nil, refusal
+	}
+	if t.own[read] {
+		return nil, refusePath("one reading", "two, one of the gateway's own")
 	}
 	sent, folded := t.place(host, path, false), t.place(host, read, true)
 	switch {

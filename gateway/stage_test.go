@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/holdfast-project/holdfast"
 	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/certbound"
 	"github.com/holdfast-project/holdfast/internal/jws"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
@@ -29,6 +31,7 @@ const (
 type stage struct {
 	t              testing.TB
 	issuer, client *keys.Signer
+	certificate    *x509.Certificate // the client's, for mTLS
 	observed       *observed
 }
 
@@ -123,6 +126,8 @@ func (s *stage) token(scheme holdfast.Scheme, lifetime time.Duration) string {
 		claims["cnf"] = map[string]string{"jkt": s.client.Public().Thumbprint().String()}
 	case holdfast.SchemeHTTPSig:
 		claims["cnf"] = map[string]any{"jwk": s.client.Public()}
+	case holdfast.SchemeMTLS:
+		claims["cnf"] = map[string]any{"x5t#S256": certbound.ThumbprintOf(s.certificate).String()}
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {

@@ -76,7 +76,10 @@ func (c *gatewayCommand) Run(ctx context.Context, std streams) error {
 	server := proxy.NewServer()
 	server.Handler = p.telemetry.Handler(server.Handler)
 	s := p.file.Gateway
-	return p.serve(ctx, c.ReadyFile, s.Listen, s.TLS, server)
+	if server.TLSConfig, err = s.TLS.Config(); err != nil {
+		return usageError{err}
+	}
+	return p.serve(ctx, c.ReadyFile, s.Listen, config.TLS{CertFile: s.TLS.CertFile, KeyFile: s.TLS.KeyFile}, server)
 }
 
 // program is what the servers have in common.
@@ -118,13 +121,17 @@ func (p *program) close() {
 	}
 }
 
+// serve serves until ctx ends, over TLS if there are files. What the server's TLSConfig says beside the certificate stays.
 func (p *program) serve(ctx context.Context, readyFile, listen string, files config.TLS, server *http.Server) error {
 	if files.CertFile != "" || files.KeyFile != "" {
 		cert, err := telemetry.OpenCertificate(files.CertFile, files.KeyFile, p.log)
 		if err != nil {
 			return usageError{err}
 		}
-		server.TLSConfig = &tls.Config{GetCertificate: cert.Get, MinVersion: tls.VersionTLS12}
+		if server.TLSConfig == nil {
+			server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		server.TLSConfig.GetCertificate = cert.Get
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -90,7 +90,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"list for a mapping", "  replay:\n    capacity: 50", "  replay: [50]", "holdfast.yaml:6: issuer.replay: want a mapping, got a list"},
 		{"mapping for text", "url: https://issuer.example", "url: {a: b}", "holdfast.yaml:3: issuer.url: want text, got a mapping"},
 		{"none of a few", "level: debug", "level: chatty", `holdfast.yaml:18: log.level: want one of debug, info, warn, error, got "chatty"`},
-		{"none of a few in a list", "[DPoP]", "[DPoP, Bearer]", `holdfast.yaml:16: gateway.routes[0].schemes: want one of DPoP, HTTPSig, got "Bearer"`},
+		{"none of a few in a list", "[DPoP]", "[DPoP, Bearer]", `holdfast.yaml:16: gateway.routes[0].schemes: want one of DPoP, HTTPSig, mTLS, got "Bearer"`},
 		{"no value", "url: https://issuer.example", "url:", "holdfast.yaml:3: issuer.url: no value: leave the key out, or give it one"},
 		{"anchor", "url: https://issuer.example", "url: &u https://issuer.example", "holdfast.yaml:3: issuer.url: anchors and aliases are not read here"},
 		{"second document", "log:", "---\nlog:", "holdfast.yaml: yaml: more than one document"},

@@ -22,28 +22,31 @@ import (
 
 // Gateway is the section of the reverse proxy.
 type Gateway struct {
-	Listen          string        `yaml:"listen" default:"127.0.0.1:8443" help:"Address and port to listen on; port 0 picks one."`
-	TLS             TLS           `yaml:"tls"`
-	ExternalOrigin  string        `yaml:"external_origin" help:"What clients call the gateway, such as https://api.example. This or hosts."`
-	Hosts           []string      `yaml:"hosts" help:"The hosts that it answers to, where scheme and host come from the connection or a trusted peer."`
-	TrustedPeers    []string      `yaml:"trusted_peers" help:"Networks of the edges whose X-Forwarded-* fields count, such as 10.0.0.0/8."`
-	Audience        string        `yaml:"audience" required:"true" help:"What tokens must name in aud."`
-	Issuers         []TokenIssuer `yaml:"issuers" required:"true" help:"Whose tokens are accepted."`
-	TokenCache      TokenCache    `yaml:"token_cache"`
-	Freshness       time.Duration `yaml:"freshness" default:"60s" help:"How old a proof may be."`
-	Skew            time.Duration `yaml:"skew" default:"5s" zero:"true" help:"How far a proof may lie in the future; 0s means none."`
-	NonceSecret     Secret        `yaml:"nonce_secret" help:"If set, DPoP proofs need a nonce of this gateway: 32 random bytes or more, the same on every node."`
-	DPoPAlgorithms  []string      `yaml:"dpop_algorithms" help:"Algorithms of DPoP proofs. If empty, ECDSA and Ed25519; RSA only if named."`
-	Realm           string        `yaml:"realm" help:"Named in challenges, if set."`
-	Replay          Replay        `yaml:"replay"`
-	ResourceKeyFile string        `yaml:"resource_key_file" help:"The resource's private JWK, as written by holdfast key new. It signs the answers that begin sessions; required with sessions.secrets."`
-	Sessions        Sessions      `yaml:"sessions"`
-	Routes          []Route       `yaml:"routes" required:"true" help:"Where requests go, and what they must prove."`
-	Identity        Identity      `yaml:"identity"`
-	PlainHeaders    bool          `yaml:"plain_headers" default:"false" help:"Tell upstreams who called in unsigned headers as well: only for upstreams that nobody else can reach."`
-	PlainPrefix     string        `yaml:"plain_prefix" help:"How their names start. If empty, X-Holdfast-."`
-	UpstreamCAFile  string        `yaml:"upstream_ca_file" help:"Certificates, PEM, that https upstreams must chain to. If empty, the system's."`
-	Limits          Limits        `yaml:"limits"`
+	Listen               string        `yaml:"listen" default:"127.0.0.1:8443" help:"Address and port to listen on; port 0 picks one."`
+	TLS                  GatewayTLS    `yaml:"tls"`
+	ExternalOrigin       string        `yaml:"external_origin" help:"What clients call the gateway, such as https://api.example. This or hosts."`
+	Hosts                []string      `yaml:"hosts" help:"The hosts that it answers to, where scheme and host come from the connection or a trusted peer."`
+	TrustedPeers         []string      `yaml:"trusted_peers" help:"Networks of the edges whose X-Forwarded-* fields count, such as 10.0.0.0/8."`
+	Audience             string        `yaml:"audience" required:"true" help:"What tokens must name in aud."`
+	Issuers              []TokenIssuer `yaml:"issuers" required:"true" help:"Whose tokens are accepted."`
+	TokenCache           TokenCache    `yaml:"token_cache"`
+	Freshness            time.Duration `yaml:"freshness" default:"60s" help:"How old a proof may be."`
+	Skew                 time.Duration `yaml:"skew" default:"5s" zero:"true" help:"How far a proof may lie in the future; 0s means none."`
+	NonceSecret          Secret        `yaml:"nonce_secret" help:"If set, DPoP proofs need a nonce of this gateway: 32 random bytes or more, the same on every node."`
+	DPoPAlgorithms       []string      `yaml:"dpop_algorithms" help:"Algorithms of DPoP proofs. If empty, ECDSA and Ed25519; RSA only if named."`
+	Realm                string        `yaml:"realm" help:"Named in challenges, if set."`
+	Replay               Replay        `yaml:"replay"`
+	ResourceKeyFile      string        `yaml:"resource_key_file" help:"The resource's private JWK, as written by holdfast key new. It signs the answers that begin sessions; required with sessions.secrets. Its public half is published."`
+	ResourceKeysAlsoFile string        `yaml:"resource_keys_also_file" help:"A JWK Set of further public keys to publish: in a rotation, the next and the previous one."`
+	Resource             string        `yaml:"resource" help:"The resource identifier that metadata is published for (RFC 9728): an https URL. If empty, external_origin; without either, no metadata is published."`
+	ResourceName         string        `yaml:"resource_name" help:"The resource's name for people, in its metadata."`
+	Sessions             Sessions      `yaml:"sessions"`
+	Routes               []Route       `yaml:"routes" required:"true" help:"Where requests go, and what they must prove."`
+	Identity             Identity      `yaml:"identity"`
+	PlainHeaders         bool          `yaml:"plain_headers" default:"false" help:"Tell upstreams who called in unsigned headers as well: only for upstreams that nobody else can reach."`
+	PlainPrefix          string        `yaml:"plain_prefix" help:"How their names start. If empty, X-Holdfast-."`
+	UpstreamCAFile       string        `yaml:"upstream_ca_file" help:"Certificates, PEM, that https upstreams must chain to. If empty, the system's."`
+	Limits               Limits        `yaml:"limits"`
 }
 
 // TokenIssuer is one issuer whose tokens are accepted.
@@ -77,7 +80,7 @@ type Route struct {
 	Methods          []string      `yaml:"methods" help:"If empty, all that no other route with this host and path has."`
 	Upstream         string        `yaml:"upstream" required:"true" help:"Where requests go: http, https or h2c URL, with a path to put before theirs, if any."`
 	StripPrefix      string        `yaml:"strip_prefix" help:"Taken off the path before it is sent on."`
-	Schemes          []string      `yaml:"schemes" enum:"DPoP,HTTPSig" help:"Proofs accepted: DPoP, HTTPSig. If empty, both."`
+	Schemes          []string      `yaml:"schemes" enum:"DPoP,HTTPSig,mTLS" help:"Proofs accepted: DPoP, HTTPSig, mTLS. If empty, the first two, and mTLS where clients are asked for certificates."`
 	Scope            []string      `yaml:"scope" help:"Scopes that the token must have, all of them."`
 	Cover            []string      `yaml:"cover" help:"Components that a signature must cover beyond what its scheme does: @query, content-type, …"`
 	CoverBody        bool          `yaml:"cover_body" default:"false" help:"Demand a covered Content-Digest on every request with a body."`
@@ -119,7 +122,7 @@ type Service struct {
 // every issuer's keys are there and the memory of proofs has begun.
 func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Config, ready func(context.Context) error, err error) {
 	b, s := &builder{file: f}, f.Gateway
-	b.tls("gateway.tls", s.TLS)
+	b.gatewayTLS("gateway.tls", s.TLS)
 	if err := b.required("gateway", s); err != nil {
 		return gateway.Config{}, nil, err
 	}
@@ -134,7 +137,7 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 		cfg.UpstreamTLS = b.roots("gateway.upstream_ca_file", s.UpstreamCAFile)
 	}
 	for i, r := range s.Routes {
-		cfg.Routes = append(cfg.Routes, b.route(fmt.Sprintf("gateway.routes[%d]", i), r))
+		cfg.Routes = append(cfg.Routes, b.route(fmt.Sprintf("gateway.routes[%d]", i), r, s.TLS.asks()))
 	}
 	t := b.tokens(ctx, "gateway", s)
 	// A proof may be dated Skew ahead, and is good for Freshness and Skew more.
@@ -145,6 +148,7 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 		Tokens: t.verifier, Replay: guard, External: b.external(s, peers),
 		Freshness: s.Freshness, Skew: exact(s.Skew), Realm: s.Realm, Observers: svc.Observers,
 	}
+	cfg.Resource, vc.MetadataURL = b.resource(s)
 	if s.ResourceKeyFile != "" {
 		vc.Signer = b.signer("gateway.resource_key_file", s.ResourceKeyFile)
 	}
@@ -230,7 +234,7 @@ func (b *builder) identity(path string, s Identity) *gateway.Identity {
 	}
 }
 
-func (b *builder) route(path string, r Route) gateway.Route {
+func (b *builder) route(path string, r Route, asks bool) gateway.Route {
 	out := gateway.Route{
 		Host: r.Host, Path: r.Path, Methods: r.Methods, StripPrefix: r.StripPrefix, InsecurePublic: r.InsecurePublic,
 		Policy: holdfast.Policy{Cover: r.Cover, CoverBody: r.CoverBody, BodyLimit: r.BodyLimit, Scope: r.Scope,
@@ -240,9 +244,7 @@ func (b *builder) route(path string, r Route) gateway.Route {
 	if out.Upstream, err = url.Parse(r.Upstream); err != nil {
 		b.fail(path+".upstream", "not a URL")
 	}
-	for _, s := range r.Schemes {
-		out.Policy.Schemes = append(out.Policy.Schemes, holdfast.Scheme(s))
-	}
+	out.Policy.Schemes = b.schemes(path+".schemes", r.Schemes, asks)
 	if r.Body == "buffered" {
 		out.Policy.Body = holdfast.BodyBuffered
 	}
