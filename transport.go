@@ -76,9 +76,9 @@ type Transport struct {
 	InsecureAllowBearer bool
 	// NoSessions gives every request a full proof.
 	NoSessions bool
-	// ResourceKeys are the keys of the resource, from its metadata (RFC 9728) or pinned. If set, a session begins only with
-	// an answer that one of them signed, so that no edge can put itself in between. If empty, sessions protect requests
-	// only, and an edge that ends TLS may learn a session's keys, which no server accepts.
+	// ResourceKeys are the keys of the resource, fetched before (resourcemeta.Fetch) or pinned. If set, a session begins
+	// only with an answer that one of them signed, so that no edge can put itself in between. If empty, sessions protect
+	// requests only, and an edge that ends TLS may learn a session's keys, which no server accepts.
 	ResourceKeys []*keys.Public
 	// Trace, if set, is told of every request before it is sent, proofs included, for tools that show them.
 	Trace func(*Attempt)
