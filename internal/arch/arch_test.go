@@ -54,7 +54,7 @@ var rules = func() map[string]rule {
 		"internal/explain":     {ours: append([]string{"."}, below...), free: true},
 		"internal/config":      {ours: slices.Concat(below, adapters), free: true},
 		"internal/demo":        {ours: slices.Concat(below, adapters, []string{"holdfasttest", "internal/config"}), free: true},
-		"internal/bench":       {ours: append([]string{"."}, below...)},
+		"internal/bench":       {ours: append([]string{".", "gateway", "internal/telemetry"}, below...)},
 		"internal/conformance": {ours: slices.Concat(below, adapters, []string{"holdfasttest"}), free: true},
 		"internal/arch":        {},
 		"test/attacker":        {}, // knows what attackers know: no code of ours

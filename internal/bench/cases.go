@@ -28,7 +28,8 @@ import (
 )
 
 const (
-	origin    = "https://api.example.com"
+	host      = "api.example.com"
+	origin    = "https://" + host
 	target    = "/v1/accounts/2c5a/transactions?limit=50&cursor=eyJpZCI6MTIzfQ"
 	issuerURL = "https://as.example.com"
 )
@@ -209,21 +210,31 @@ func hmacCases() ([]Case, error) {
 	}, nil
 }
 
-// boundToken is a JWT access token bound to signer's key, with its verifier.
-func boundToken(signer *keys.Signer) (string, accesstoken.Verifier, error) {
+// grants are what an issuer gave a client: a token that is bound to its key and one that isn't.
+type grants struct {
+	bound, bearer string
+	verifier      accesstoken.Verifier
+}
+
+func newGrants(client *keys.Signer) (grants, error) {
 	as, err := keys.Generate(keys.ES256)
 	if err != nil {
-		return "", nil, err
+		return grants{}, err
 	}
 	now := time.Now().Unix()
-	claims := fmt.Sprintf(`{"iss":%q,"sub":"alice","client_id":"shop","aud":%q,"iat":%d,"exp":%d,"jti":"6fd1b7a0c3","scope":"read","cnf":{"jkt":%q}}`,
-		issuerURL, origin, now, now+3600, signer.Public().Thumbprint().String())
-	token, err := jws.Sign(as, jws.Header{Typ: "at+jwt", KeyID: as.Public().KeyID()}, []byte(claims))
-	if err != nil {
-		return "", nil, err
+	claims := fmt.Sprintf(`{"iss":%q,"sub":"alice","client_id":"shop","aud":%q,"iat":%d,"exp":%d,"jti":"6fd1b7a0c3","scope":"read"`,
+		issuerURL, origin, now, now+3600)
+	confirmation := fmt.Sprintf(`,"cnf":{"jkt":%q}`, client.Public().Thumbprint().String())
+	head := jws.Header{Typ: "at+jwt", KeyID: as.Public().KeyID()}
+	var g grants
+	if g.bound, err = jws.Sign(as, head, []byte(claims+confirmation+"}")); err != nil {
+		return grants{}, err
 	}
-	v, err := accesstoken.NewJWTVerifier(accesstoken.JWTConfig{Issuer: issuerURL, Audience: origin, Keys: accesstoken.StaticKeys{as.Public()}})
-	return token, v, err
+	if g.bearer, err = jws.Sign(as, head, []byte(claims+"}")); err != nil {
+		return grants{}, err
+	}
+	g.verifier, err = accesstoken.NewJWTVerifier(accesstoken.JWTConfig{Issuer: issuerURL, Audience: origin, Keys: accesstoken.StaticKeys{as.Public()}})
+	return g, err
 }
 
 func proofCases() ([]Case, error) {
@@ -232,10 +243,11 @@ func proofCases() ([]Case, error) {
 		return nil, err
 	}
 	p := prims[0]
-	token, tokens, err := boundToken(p.signer)
+	g, err := newGrants(p.signer)
 	if err != nil {
 		return nil, err
 	}
+	token := g.bound
 	proof, err := dpop.Sign(p.signer, dpop.Params{Method: "GET", TargetURI: origin + target, Token: token})
 	if err != nil {
 		return nil, err
@@ -260,7 +272,7 @@ func proofCases() ([]Case, error) {
 			return err
 		}},
 		{Name: "JWT verify, P-256", Bare: "P-256 verify", Base: bareToken, Work: func() error {
-			_, err := tokens.Verify(context.Background(), token)
+			_, err := g.verifier.Verify(context.Background(), token)
 			return err
 		}},
 	}, nil
@@ -274,7 +286,7 @@ func verifierCases() ([]Case, error) {
 		return nil, err
 	}
 	p := prims[0]
-	token, tokens, err := boundToken(p.signer)
+	g, err := newGrants(p.signer)
 	if err != nil {
 		return nil, err
 	}
@@ -283,13 +295,13 @@ func verifierCases() ([]Case, error) {
 		return nil, err
 	}
 	v, err := holdfast.NewVerifier(holdfast.Config{
-		Tokens: accesstoken.NewCache(tokens, accesstoken.CacheConfig{MaxAge: time.Hour}), Replay: guard,
+		Tokens: accesstoken.NewCache(g.verifier, accesstoken.CacheConfig{MaxAge: time.Hour}), Replay: guard,
 		External: holdfast.External{Origin: origin}, Freshness: time.Hour,
 	})
 	if err != nil {
 		return nil, err
 	}
-	requests, err := newSupply(p.signer, token)
+	requests, err := newSupply(p.signer, g.bound)
 	if err != nil {
 		return nil, err
 	}
@@ -331,10 +343,7 @@ func (s *supply) stock(n int) error {
 
 func (s *supply) next() *http.Request {
 	last := len(s.proofs) - 1
-	r := &http.Request{
-		Method: http.MethodGet, URL: s.url, RequestURI: target, Host: "api.example.com", Body: http.NoBody,
-		Header: http.Header{"Authorization": {"DPoP " + s.token}, "Dpop": {s.proofs[last]}},
-	}
+	r := request(s.url, http.Header{"Authorization": {"DPoP " + s.token}, "Dpop": {s.proofs[last]}})
 	s.proofs = s.proofs[:last]
 	return r
 }

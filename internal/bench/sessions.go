@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -29,11 +28,11 @@ func sessionCases() ([]Case, error) {
 		name    string
 		tickets int
 	}{{"Verifier pass, session", 0}, {"Verifier pass, session, ticket opened each time", -1}} {
-		v, s, err := newSession(c.tickets)
+		client, err := newClient(c.tickets)
 		if err != nil {
 			return nil, err
 		}
-		requests, err := newMACSupply(s)
+		requests, err := newMACSupply(client.session)
 		if err != nil {
 			return nil, err
 		}
@@ -42,10 +41,10 @@ func sessionCases() ([]Case, error) {
 			return nil, err
 		}
 		work := func() error {
-			_, err := v.Check(requests.next())
+			_, err := client.verifier.Check(requests.next())
 			return err
 		}
-		secret := s.Keys().RequestSecret()
+		secret := client.session.Keys().RequestSecret()
 		bare := func() error {
 			h := hmac.New(sha256.New, secret)
 			h.Write(base)
@@ -57,44 +56,72 @@ func sessionCases() ([]Case, error) {
 	return out, nil
 }
 
-// newSession begins a session by DPoP.
-func newSession(tickets int) (*holdfast.Verifier, *popsession.Session, error) {
-	prims, err := newPrimitives()
-	if err != nil {
-		return nil, nil, err
-	}
-	signer := prims[0].signer
-	token, tokens, err := boundToken(signer)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := sessionVerifier(tokens, tickets)
-	if err != nil {
-		return nil, nil, err
-	}
-	offer, err := popsession.NewOffer()
-	if err != nil {
-		return nil, nil, err
-	}
-	hash := sha256.Sum256([]byte(offer.Field()))
-	proof, err := dpop.Sign(signer, dpop.Params{
-		Method: http.MethodGet, TargetURI: origin + target, Token: token, Claims: map[string]any{"pso": base64.RawURLEncoding.EncodeToString(hash[:])},
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	r := httptest.NewRequest(http.MethodGet, target, nil)
-	r.Header = http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}, "Pop-Session-Offer": {offer.Field()}}
-	answer := httptest.NewRecorder()
-	v.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(answer, r)
-	s, err := offer.Accept(answer.Header()["Pop-Session"], popsession.Binding{
-		Thumbprint: signer.Public().Thumbprint(), TokenHash: sha256.Sum256([]byte(token)), Audience: origin,
-	}, time.Now())
-	return v, s, err
+// client is one with tokens and a session, and the verifier that gave it the session.
+type client struct {
+	signer   *keys.Signer
+	grants   grants
+	verifier *holdfast.Verifier
+	session  *popsession.Session
 }
 
-func sessionVerifier(tokens accesstoken.Verifier, tickets int) (*holdfast.Verifier, error) {
-	guard, err := replay.NewMemory(replay.MemoryConfig{InsecureAcceptOlder: true})
+// newClient begins a session by DPoP, with a verifier that remembers so many tickets.
+func newClient(tickets int, observers ...holdfast.Observer) (*client, error) {
+	c := &client{}
+	var err error
+	if c.signer, err = keys.Generate(keys.ES256); err != nil {
+		return nil, err
+	}
+	if c.grants, err = newGrants(c.signer); err != nil {
+		return nil, err
+	}
+	if c.verifier, err = sessionVerifier(c.grants.verifier, tickets, observers); err != nil {
+		return nil, err
+	}
+	return c, c.begin()
+}
+
+// begin proves the client's key and takes up the session that the verifier answers with.
+func (c *client) begin() error {
+	offer, err := popsession.NewOffer()
+	if err != nil {
+		return err
+	}
+	hash := sha256.Sum256([]byte(offer.Field()))
+	proof, err := dpop.Sign(c.signer, dpop.Params{
+		Method: http.MethodGet, TargetURI: origin + target, Token: c.grants.bound,
+		Claims: map[string]any{"pso": base64.RawURLEncoding.EncodeToString(hash[:])},
+	})
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(origin + target)
+	if err != nil {
+		return err
+	}
+	answer := header{}
+	c.verifier.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(answer, request(u, http.Header{
+		"Authorization": {"DPoP " + c.grants.bound}, "Dpop": {proof}, "Pop-Session-Offer": {offer.Field()},
+	}))
+	c.session, err = offer.Accept(answer["Pop-Session"], popsession.Binding{
+		Thumbprint: c.signer.Public().Thumbprint(), TokenHash: sha256.Sum256([]byte(c.grants.bound)), Audience: origin,
+	}, time.Now())
+	return err
+}
+
+// header is an answer of which only the header counts.
+type header http.Header
+
+func (h header) Header() http.Header       { return http.Header(h) }
+func (header) Write(p []byte) (int, error) { return len(p), nil }
+func (header) WriteHeader(int)             {}
+
+// request is a GET as net/http's server would hand it on.
+func request(u *url.URL, h http.Header) *http.Request {
+	return &http.Request{Method: http.MethodGet, URL: u, RequestURI: target, Host: host, Body: http.NoBody, Header: h}
+}
+
+func sessionVerifier(tokens accesstoken.Verifier, tickets int, observers []holdfast.Observer) (*holdfast.Verifier, error) {
+	guard, err := replay.NewMemory(replay.MemoryConfig{Capacity: 10_000_000, Share: 10_000_000, InsecureAcceptOlder: true})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +136,7 @@ func sessionVerifier(tokens accesstoken.Verifier, tickets int) (*holdfast.Verifi
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	return holdfast.NewVerifier(holdfast.Config{
-		Tokens: tokens, Replay: guard, External: holdfast.External{Origin: origin}, Freshness: 5 * time.Minute, Signer: signer,
+		Tokens: accesstoken.NewCache(tokens, accesstoken.CacheConfig{}), Replay: guard, External: holdfast.External{Origin: origin}, Freshness: 5 * time.Minute, Signer: signer, Observers: observers,
 		Sessions: &holdfast.Sessions{
 			Secrets: []popsession.Secret{{ID: "bench", Key: secret}}, Windows: windows, Lifetime: 10 * time.Minute, Tickets: tickets,
 		},
@@ -164,10 +191,7 @@ func (s *macSupply) sign() (*http.Request, error) {
 	if s.counter, err = s.session.NextCounter(); err != nil {
 		return nil, err
 	}
-	r := &http.Request{
-		Method: http.MethodGet, URL: s.url, RequestURI: target, Host: "api.example.com", Body: http.NoBody,
-		Header: http.Header{"Authorization": {"PoP-Session " + s.session.Ticket()}},
-	}
+	r := request(s.url, http.Header{"Authorization": {"PoP-Session " + s.session.Ticket()}})
 	fields, err := s.signer.Sign(httpsig.RequestMessage(r, origin+target))
 	if err != nil {
 		return nil, err

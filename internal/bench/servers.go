@@ -1,0 +1,179 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/holdfast-project/holdfast"
+	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/gateway"
+	"github.com/holdfast-project/holdfast/internal/telemetry"
+)
+
+// answerBody is what the API answers.
+const answerBody = `{"transactions":[{"id":"8f14","amount":"12.30","currency":"EUR","booked":"2026-01-31"}],"next":"eyJpZCI6MTczfQ"}`
+
+// way is a way to the API, with what a client sends on it.
+type way struct {
+	name    string
+	address string
+	sign    func(dst []byte) ([]byte, error) // appends the next request
+}
+
+// street is an API with two servers in front of it: the gateway as the command runs it, with metrics and a log that goes
+// nowhere, and a bare proxy with the same settings of net/http.
+type street struct {
+	ways    []way
+	servers []*http.Server
+	close   func()
+}
+
+func openStreet(ctx context.Context) (*street, error) {
+	// All lines are made, as with the command's defaults, and none is kept.
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	t, err := telemetry.New(ctx, telemetry.Config{Service: "holdfast-bench", Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	c, err := newClient(0, t)
+	if err != nil {
+		return nil, err
+	}
+	s := &street{close: func() {}}
+	api, err := s.serve(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, answerBody) // a client that is gone shows as an error of its own
+	})})
+	if err != nil {
+		return nil, err
+	}
+	upstream := &url.URL{Scheme: "http", Host: api}
+	g, err := gateway.New(gateway.Config{
+		Verifier:  c.verifier,
+		Routes:    []gateway.Route{{Path: "/", Upstream: upstream, Policy: holdfast.Policy{Bearer: holdfast.InsecureBearerObserved}}},
+		Observers: []holdfast.Observer{t}, Propagate: t.Propagate, Logger: log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.end())
+	}
+	bare := bareProxy(upstream)
+	s.close = func() { g.Close(); bare.Transport.(*http.Transport).CloseIdleConnections() }
+	server, other := g.NewServer(), g.NewServer()
+	server.Handler, other.Handler = t.Handler(server.Handler), bare
+	guarded, err := s.serve(server)
+	if err != nil {
+		return nil, errors.Join(err, s.end())
+	}
+	proxied, err := s.serve(other)
+	if err != nil {
+		return nil, errors.Join(err, s.end())
+	}
+	s.ways, err = c.ways(api, proxied, guarded)
+	return s, err
+}
+
+// bareProxy is the least that a reverse proxy does, with the gateway's settings of net/http.
+func bareProxy(upstream *url.URL) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(upstream)
+			pr.SetXForwarded()
+		},
+		Transport: &http.Transport{
+			DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, ResponseHeaderTimeout: time.Minute,
+			ExpectContinueTimeout: time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 256,
+			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
+		},
+		// Without, every answer would cost 32 KiB of garbage, and the comparison would be with that.
+		BufferPool: new(buffers),
+	}
+}
+
+// buffers lends buffers of 32 KiB.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[32 << 10]byte); ok {
+		return p[:]
+	}
+	return new([32 << 10]byte)[:]
+}
+
+func (b *buffers) Put(p []byte) { b.pool.Put((*[32 << 10]byte)(p)) }
+
+// serve starts a server on loopback and returns its address.
+func (s *street) serve(server *http.Server) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	s.servers = append(s.servers, server)
+	go server.Serve(l) //nolint:errcheck // ends when it is closed
+	return l.Addr().String(), nil
+}
+
+// end stops the servers.
+func (s *street) end() error {
+	var err error
+	for _, server := range s.servers {
+		err = errors.Join(err, server.Close())
+	}
+	s.close()
+	return err
+}
+
+// The ways, by name.
+const (
+	wayDirect  = "direct"
+	wayProxy   = "bare proxy"
+	wayBearer  = "gateway, bearer observed"
+	waySession = "gateway, session"
+	wayDPoP    = "gateway, DPoP P-256"
+)
+
+func (c *client) ways(api, proxied, guarded string) ([]way, error) {
+	macs, err := newMACSupply(c.session)
+	if err != nil {
+		return nil, err
+	}
+	bearer := wire(http.Header{"Authorization": {"Bearer " + c.grants.bearer}})
+	plain := func(dst []byte) ([]byte, error) { return append(dst, bearer...), nil }
+	return []way{
+		{wayDirect, api, plain},
+		{wayProxy, proxied, plain},
+		{wayBearer, guarded, plain},
+		{waySession, guarded, func(dst []byte) ([]byte, error) {
+			r, err := macs.sign()
+			if err != nil {
+				return nil, err
+			}
+			return append(dst, wire(r.Header)...), nil
+		}},
+		{wayDPoP, guarded, func(dst []byte) ([]byte, error) {
+			proof, err := dpop.Sign(c.signer, dpop.Params{Method: http.MethodGet, TargetURI: origin + target, Token: c.grants.bound})
+			if err != nil {
+				return nil, err
+			}
+			return append(dst, wire(http.Header{"Authorization": {"DPoP " + c.grants.bound}, "Dpop": {proof}})...), nil
+		}},
+	}, nil
+}
+
+// wire is a GET of the target with these fields, and those that any client sends.
+func wire(h http.Header) []byte {
+	var b bytes.Buffer
+	b.WriteString("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nAccept: application/json\r\nUser-Agent: holdfast-bench\r\n")
+	// A Buffer takes everything.
+	_ = h.Write(&b)
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
