@@ -42,14 +42,26 @@ func parseTarget(r *http.Request) (target, *holdfast.Refusal) {
 	case strings.HasPrefix(t.path, "//"):
 		// A target that begins so can be taken for a reference with an authority (RFC 3986, section 4.2).
 		return target{}, refusePath("one leading slash", "two")
-	case strings.ContainsAny(t.path, `\#`):
-		return target{}, refusePath("no backslash or number sign", "one")
-	case strings.ContainsFunc(t.path, func(c rune) bool { return c <= ' ' || c > '~' }):
-		return target{}, refusePath("visible ASCII", "other bytes")
-	case strings.Contains(t.query, "#"):
+	case strings.IndexByte(t.query, '#') >= 0:
 		return target{}, refusePath("no number sign", "one")
 	}
+	if refusal := checkOctets(t.path); refusal != nil {
+		return target{}, refusal
+	}
 	return t, nil
+}
+
+// checkOctets refuses a path with octets that no path has, or that some upstream takes for others.
+func checkOctets(path string) *holdfast.Refusal {
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c == '\\' || c == '#':
+			return refusePath("no backslash or number sign", "one")
+		case c <= ' ' || c > '~':
+			return refusePath("visible ASCII", "other bytes")
+		}
+	}
+	return nil
 }
 
 // fromPath cuts the authority off what follows "://".
@@ -67,6 +79,14 @@ func refusePath(expected, got string) *holdfast.Refusal {
 // lenient returns path as the most lenient upstream would read it. Whatever steps of that reading an upstream takes,
 // it ends between the path as sent and this, so if both name one route, no upstream can read another's.
 func lenient(path string) (string, *holdfast.Refusal) {
+	if unambiguous(path) {
+		return path, nil
+	}
+	return fold(path)
+}
+
+// fold takes the steps of lenient.
+func fold(path string) (string, *holdfast.Refusal) {
 	s := unescape(unescape(path))
 	if strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return "", refusePath("no control characters", "one, encoded")
@@ -93,6 +113,26 @@ func lenient(path string) (string, *holdfast.Refusal) {
 		return "/", nil
 	}
 	return b.String(), nil
+}
+
+// unambiguous tells whether nobody can read path in any other way, which is so of most: segments that begin with a lower
+// case letter or a digit and go on with those, hyphens, underscores, tildes and dots. It saves lenient's allocation.
+func unambiguous(path string) bool {
+	begins := false // a segment has to
+	for i := range len(path) {
+		switch c := path[i]; {
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+			begins = false
+		case c == '/':
+			if begins {
+				return false
+			}
+			begins = true
+		case c != '-' && c != '_' && c != '~' && c != '.' || begins:
+			return false
+		}
+	}
+	return !begins && strings.HasPrefix(path, "/")
 }
 
 // unescape decodes percent-encoding once and leaves alone what isn't any.

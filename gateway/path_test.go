@@ -234,7 +234,7 @@ func cutParameters(p string) string {
 func FuzzReadings(f *testing.F) {
 	seeds := []string{
 		"/public/../Admin", "/public%2finner", "/public//inner", "/public/..;/Admin", "/%2570ublic/inner", `/public\inner`,
-		"/public/%5cinner;x/y", "/admin2/%3f/a", "/PUBLIC/%c3%a4", "/public/;/inner",
+		"/public/%5cinner;x/y", "/admin2/%3f/a", "/PUBLIC/%c3%a4", "/public/;/inner", "/public/a..b/7~x", "/public/-a", "/public/", "/public/A",
 	}
 	for _, s := range seeds {
 		f.Add(s)
@@ -244,6 +244,11 @@ func FuzzReadings(f *testing.F) {
 		tg, refusal := parseTarget(&http.Request{RequestURI: path})
 		if refusal != nil {
 			return
+		}
+		if unambiguous(tg.path) {
+			if read, refusal := fold(tg.path); refusal != nil || read != tg.path {
+				t.Errorf("%q is unambiguous, and is read as %q, refusal %v", tg.path, read, refusal)
+			}
 		}
 		rt, refusal := tab.find("x", tg.path, "GET")
 		if refusal != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"mime"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -70,18 +69,20 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 			return
 		}
 	}
-	if r.ContentLength != 0 {
-		// Fails where reading and writing at once is a matter of course (HTTP/2) or impossible.
-		_ = http.NewResponseController(w).EnableFullDuplex()
-	}
 	// Interim answers (1xx) of the upstream would take away what is set here, so it is kept until the final one.
-	x.header = w.Header().Clone()
-	clear(w.Header())
+	if len(w.Header()) > 0 {
+		x.header = w.Header().Clone()
+		clear(w.Header())
+	}
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), exchangeKey{}, x))
 	x.cancel = cancel
 	defer g.end(x)
 	in := r.WithContext(ctx)
-	in.Body = &watchedBody{ReadCloser: r.Body, done: x.bodyEnded}
+	if r.ContentLength != 0 {
+		// Fails where reading and writing at once is a matter of course (HTTP/2) or impossible.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		in.Body = &watchedBody{ReadCloser: r.Body, done: x.bodyEnded}
+	}
 	g.proxy.ServeHTTP(w, in)
 }
 
@@ -186,7 +187,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In.Context())
 	out := pr.Out
 	// Opaque is the one way to have net/http send a path as it is.
-	out.URL = &url.URL{
+	*out.URL = url.URL{
 		Scheme: x.route.Upstream.Scheme, Host: x.route.Upstream.Host, Opaque: x.path,
 		RawQuery: x.target.query, ForceQuery: x.target.mark,
 	}
@@ -233,16 +234,16 @@ func (g *Gateway) setForwarded(pr *httputil.ProxyRequest, x *exchange) {
 			host = h[0]
 		}
 	}
-	out.Set("X-Forwarded-Proto", scheme)
-	out.Set("X-Forwarded-Host", host)
+	values := []string{scheme, host, ""} // one array for three fields
+	out["X-Forwarded-Proto"], out["X-Forwarded-Host"] = values[0:1:1], values[1:2:2]
 	if !addr.IsValid() {
 		return // not over TCP: there is no address to tell
 	}
-	chain := []string{addr.String()}
+	values[2] = addr.String()
 	if trusted {
-		chain = append(slices.Clone(in.Header["X-Forwarded-For"]), chain...)
+		values[2] = strings.Join(append(slices.Clone(in.Header["X-Forwarded-For"]), values[2]), ", ")
 	}
-	out.Set("X-Forwarded-For", strings.Join(chain, ", "))
+	out["X-Forwarded-For"] = values[2:3:3]
 }
 
 // peer returns the address at the other end of the connection, and whether it is a trusted peer's.
@@ -271,13 +272,18 @@ func (g *Gateway) modify(res *http.Response) error {
 	if x.verdict == nil {
 		return nil
 	}
-	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if expires := x.verdict.Token.Expires; !expires.IsZero() &&
-		(res.StatusCode == http.StatusSwitchingProtocols || media == "text/event-stream") {
+		(res.StatusCode == http.StatusSwitchingProtocols || isEventStream(res.Header.Get("Content-Type"))) {
 		// Such an answer has no end of its own; it mustn't outlive what let it in.
 		x.lease = time.AfterFunc(expires.Sub(g.now()), x.cancel)
 	}
 	return nil
+}
+
+// isEventStream tells whether a media type is that of an answer without an end, parameters or not.
+func isEventStream(media string) bool {
+	const want = "text/event-stream"
+	return len(media) >= len(want) && strings.EqualFold(media[:len(want)], want)
 }
 
 // fail answers where the upstream didn't. The client learns no details.

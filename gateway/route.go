@@ -21,6 +21,7 @@ type table struct {
 // place is the routes of one host and path.
 type place struct {
 	path    string
+	folded  string            // path in lower case
 	methods map[string]*route // method, or "" for all others → route
 	allow   string            // for Allow
 }
@@ -127,7 +128,7 @@ func (t *table) add(rt *route) error {
 	i := slices.IndexFunc(t.hosts[rt.Host], func(p *place) bool { return strings.EqualFold(p.path, rt.Path) })
 	if i < 0 {
 		i = len(t.hosts[rt.Host])
-		t.hosts[rt.Host] = append(t.hosts[rt.Host], &place{path: rt.Path, methods: make(map[string]*route)})
+		t.hosts[rt.Host] = append(t.hosts[rt.Host], &place{path: rt.Path, folded: strings.ToLower(rt.Path), methods: make(map[string]*route)})
 	}
 	p := t.hosts[rt.Host][i]
 	if p.path != rt.Path {
@@ -196,7 +197,7 @@ func (t *table) place(host, path string, fold bool) *place {
 		for _, p := range t.hosts[h] {
 			prefix := p.path
 			if fold {
-				prefix = strings.ToLower(prefix)
+				prefix = p.folded
 			}
 			if below(path, prefix) {
 				return p
@@ -208,6 +209,9 @@ func (t *table) place(host, path string, fold bool) *place {
 
 // bareHost takes the port and the root's dot off a host.
 func bareHost(host string) string {
+	if !strings.Contains(host, ":") {
+		return strings.TrimSuffix(host, ".") // without asking net, whose error would be allocated
+	}
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}

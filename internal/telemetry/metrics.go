@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/felixge/httpsnoop"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -19,8 +19,41 @@ const other = "other"
 // maxReasons bounds the values of the label reason. There are fewer: reasons are closed lists.
 const maxReasons = 200
 
-// measurement is status, duration and size of an answer. It keeps the optional methods of a ResponseWriter.
-type measurement = httpsnoop.Metrics
+// measurement is an answer on its way, with its status, duration and size. What else the ResponseWriter can do is there by
+// way of http.ResponseController.
+type measurement struct {
+	http.ResponseWriter
+	code     int // 0 before the final status is known
+	written  int64
+	began    time.Time
+	duration time.Duration
+}
+
+// Unwrap is for http.ResponseController.
+func (m *measurement) Unwrap() http.ResponseWriter { return m.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (m *measurement) WriteHeader(code int) {
+	if m.code == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) {
+		m.code = code
+	}
+	m.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements io.Writer.
+func (m *measurement) Write(p []byte) (int, error) {
+	n, err := m.ResponseWriter.Write(p)
+	m.written += int64(n)
+	return n, err
+}
+
+// end is for when the handler has ended. One that wrote no status has sent 200.
+func (m *measurement) end() {
+	m.duration = time.Since(m.began)
+	if m.code == 0 {
+		m.code = http.StatusOK
+	}
+}
 
 // metrics are the counters of a program.
 type metrics struct {
@@ -64,8 +97,8 @@ func newMetrics(reg *prometheus.Registry, version string) (metrics, error) {
 }
 
 func (m *metrics) request(method, route string, answer *measurement) {
-	m.requests.WithLabelValues(method, route, codeLabel(answer.Code)).Inc()
-	m.durations.WithLabelValues(method, route).Observe(answer.Duration.Seconds())
+	m.requests.WithLabelValues(method, route, codeLabel(answer.code)).Inc()
+	m.durations.WithLabelValues(method, route).Observe(answer.duration.Seconds())
 }
 
 func (m *metrics) verified(s holdfast.Scheme) string {

@@ -86,12 +86,12 @@ func (t *Telemetry) Registerer() prometheus.Registerer { return t.registry }
 // take their next request elsewhere (RFC 9110, section 7.6.1; over HTTP/2 net/http makes that a GOAWAY).
 func (t *Telemetry) Handler(next http.Handler) http.Handler {
 	measured := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var m measurement
-		defer t.record(r, &m)
+		m := &measurement{ResponseWriter: w, began: time.Now()}
+		defer t.record(r, m)
 		if t.draining.Load() && r.Header["Upgrade"] == nil { // Connection is then the upgrade's
 			w.Header().Set("Connection", "close")
 		}
-		m.CaptureMetrics(w, func(w http.ResponseWriter) { next.ServeHTTP(w, r) })
+		next.ServeHTTP(m, r)
 	})
 	if t.traces == nil {
 		return measured
@@ -100,11 +100,12 @@ func (t *Telemetry) Handler(next http.Handler) http.Handler {
 }
 
 func (t *Telemetry) record(r *http.Request, m *measurement) {
+	m.end()
 	method, route := methodLabel(r.Method), routeLabel(r.Pattern)
 	t.metrics.request(method, route, m)
 	t.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("method", method), slog.String("route", route), slog.Int("status", m.Code),
-		slog.Duration("duration", m.Duration), slog.Int64("bytes", m.Written))
+		slog.String("method", method), slog.String("route", route), slog.Int("status", m.code),
+		slog.Duration("duration", m.duration), slog.Int64("bytes", m.written))
 }
 
 // Observe implements holdfast.Observer: it counts verdicts and refusals, logs refusals and accepted bearer tokens, and
