@@ -46,6 +46,8 @@ const (
 	// TagSession marks the MAC of a session's request, TagSessionAnswer the signature of the answer that begins one.
 	TagSession       = "pop-session"
 	TagSessionAnswer = "pop-session-answer"
+	// TagResponse marks the signature of the response to a verified request (docs/protocol.md, section 8).
+	TagResponse = "pop-response"
 )
 
 const (

@@ -38,6 +38,15 @@ type Policy struct {
 	// MaxSessionAge refuses the MACs of older sessions, so that the client proves its key again. If zero, as long as a
 	// session lasts.
 	MaxSessionAge time.Duration
+	// SignResponses signs every response, and not only those to requests that ask for it (docs/protocol.md, section 8). It
+	// needs Config.Signer. Refusals and responses to signed URLs are never signed.
+	SignResponses bool
+	// CoverResponse lists header fields that the signatures of responses cover where a response has them, beyond
+	// content-type, content-encoding and location.
+	CoverResponse []string
+	// ResponseBuffer is how much of a response that is to be signed may wait for its end, so that the digest can be in the
+	// header, in bytes. If zero, 64 KiB. Longer ones, and those that the handler flushes, are signed as streams.
+	ResponseBuffer int64
 	// Bearer says what happens to unbound tokens. The zero value refuses them.
 	Bearer BearerMode
 	// Replay says how often a proof may be used. The zero value is ReplayNode.
@@ -82,8 +91,9 @@ const (
 // rules is a Policy that was checked and compiled.
 type rules struct {
 	Policy
-	fields   []fieldRule // header fields that must be covered where a request has them
-	unbarred bool        // derived components are demanded that a DPoP proof doesn't cover
+	fields   []fieldRule         // header fields that must be covered where a request has them
+	response []httpsig.Component // covered where a response has them
+	unbarred bool                // derived components are demanded that a DPoP proof doesn't cover
 }
 
 // fieldRule is one demanded header field.
@@ -110,8 +120,24 @@ func compile(p Policy) (rules, error) {
 	if p.BodyLimit < 0 {
 		return rules{}, fmt.Errorf("holdfast: policy: negative body limit")
 	}
+	if p.ResponseBuffer == 0 {
+		p.ResponseBuffer = defaultResponseBuffer
+	}
+	if p.ResponseBuffer < 0 {
+		return rules{}, fmt.Errorf("holdfast: policy: negative response buffer")
+	}
 	p.Scope = slices.Clone(p.Scope)
-	out := rules{Policy: p}
+	out := rules{Policy: p, response: responseComponents}
+	for _, id := range p.CoverResponse {
+		c, err := httpsig.ParseComponent(id)
+		if err != nil {
+			return rules{}, fmt.Errorf("holdfast: policy: cover of responses: %w", err)
+		}
+		if !coverableInResponse(c) {
+			return rules{}, fmt.Errorf("holdfast: policy: cover of responses: %s isn't a field that can be covered", c)
+		}
+		out.response = addComponent(slices.Clip(out.response), c)
+	}
 	for _, id := range p.Cover {
 		if err := out.demand(id); err != nil {
 			return rules{}, err

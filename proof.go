@@ -35,6 +35,8 @@ type proof struct {
 	session     *SessionInfo        // of a session's request
 	offer       *popsession.Offered // of a new session, covered by the proof
 	stream      *streamKey          // of a body that is covered chunk by chunk
+	label       string              // of the request's own signature, where that is the proof
+	answers     []byte              // the session's key for responses
 }
 
 // prove checks the proof that the token's confirmation asks for: signature, coverage and freshness.
@@ -112,7 +114,7 @@ func (v *Verifier) proveHTTPSig(r *http.Request, token *accesstoken.Token, uri, 
 	in := sig.Input()
 	made := in.Created()
 	out := &proof{
-		scheme: SchemeHTTPSig, key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: made,
+		scheme: SchemeHTTPSig, key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: made, label: in.Label(),
 		uses: []replay.Claim{{Owner: key.Thumbprint(), ID: "httpsig " + in.Nonce(), Made: made, Until: made.Add(v.age + max(v.skew, 0))}},
 	}
 	out.offer = v.offerOf(r, in.Covers(offerComponent))

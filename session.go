@@ -122,9 +122,10 @@ func (v *Verifier) RotateSecrets(secrets []popsession.Secret) error {
 // ticket is an opened one.
 type ticket struct {
 	*popsession.Ticket
-	secret []byte // of the client's messages
-	key    *httpsig.Key
-	token  *accesstoken.Token
+	secret  []byte // of the client's messages
+	answers []byte // the same, of the server's
+	key     *httpsig.Key
+	token   *accesstoken.Token
 }
 
 // open opens a ticket, or remembers it.
@@ -137,7 +138,7 @@ func (s *sessions) open(sealed, audience string) (*ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), token: tokenOf(opened)}
+	t := &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), answers: opened.Keys.ResponseSecret(), token: tokenOf(opened)}
 	if t.key, err = httpsig.NewHMACKey(t.secret); err != nil {
 		return nil, err
 	}
@@ -227,7 +228,7 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	p := &proof{
 		scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
 		mark:    &replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
-		session: t.info(),
+		session: t.info(), label: in.Label(), answers: t.answers,
 	}
 	return t.token, p, v.coverSession(r, p, t, sig)
 }

@@ -25,7 +25,8 @@ import (
 // With resources that know sessions (docs/protocol.md, section 5), one request proves the key and begins a session; later
 // ones carry its ticket and a MAC. Their bodies are then always covered: by a digest up to 1 MiB, and chunk by chunk
 // (package popstream) where they are longer or of unknown length. Where a server doesn't know sessions or refuses one,
-// requests carry full proofs as before, and no request is ever made with less. The server's answers are not protected.
+// requests carry full proofs as before, and no request is ever made with less. The server's answers are protected only with
+// RequireSignedResponses.
 //
 // Only a request whose body can be sent again is sent again: one without a body, with GetBody, or of up to 1 MiB if its
 // length is known or it is to be digested, which is buffered. Any other body is one-way: the refusal is then the
@@ -80,6 +81,18 @@ type Transport struct {
 	// only with an answer that one of them signed, so that no edge can put itself in between. If empty, sessions protect
 	// requests only, and an edge that ends TLS may learn a session's keys, which no server accepts.
 	ResourceKeys []*keys.Public
+	// RequireSignedResponses asks for signed responses (docs/protocol.md, section 8) and refuses others, with a
+	// *TransportError; it needs ResourceKeys. A response is verified when the caller gets it, and its content while it is
+	// read: chunk by chunk if it comes in frames, which only those in a session do; else by a digest, so that only the end of
+	// the body tells that it is what was signed. A long response outside a session may be signed in its trailer: until the
+	// end of its body, not even the status is verified. Which of the three it is, is the server's choice; all end in an
+	// error in place of io.EOF where the content differs.
+	//
+	// Covered are the status, the request, the content, content-type, content-encoding and location, and what the server's
+	// policy adds; other fields, and trailers, are as little verified as without. A server's refusals are unsigned: their
+	// status and reason are in the error. Responses are asked for in the identity encoding, unless the request has
+	// Accept-Encoding; Base must not change content.
+	RequireSignedResponses bool
 	// Trace, if set, is told of every request before it is sent, proofs included, for tools that show them.
 	Trace func(*Attempt)
 	// Now tells the time. If nil, time.Now.
@@ -90,6 +103,7 @@ type Transport struct {
 	cover      []httpsig.Component
 	runtime    runtimeKey
 	answers    map[Scheme]*httpsig.Verifier // scheme of the proof → what the answer to an offer must be
+	responses  map[Scheme]*httpsig.Verifier // scheme of the proof → what the signature of a response must be
 	answerKeys []*httpsig.Key
 	memory     transportMemory
 }
@@ -144,7 +158,7 @@ func (t *Transport) send(c *call) (*http.Response, error) {
 		c.settleOffer(out, resp)
 		because = c.learn(resp)
 		if because == "" || slices.Contains(tried, because) || attempts == maxAttempts || !c.body.replayable() {
-			return resp, nil
+			return c.protect(out, resp)
 		}
 		discard(resp.Body)
 	}

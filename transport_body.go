@@ -3,9 +3,10 @@ package holdfast
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"io"
 	"net/http"
+
+	"github.com/holdfast-project/holdfast/contentdigest"
 )
 
 // clientBody is a request's body, as far as it can be had more than once. A body without GetBody is buffered if it
@@ -95,6 +96,6 @@ func (b *clientBody) digest() (string, error) {
 			return "", &TransportError{Reason: TransportBodyUnusable, Detail: "reading it for its digest", Err: err}
 		}
 	}
-	b.sum = "sha-256=:" + base64.StdEncoding.EncodeToString(hash.Sum(nil)) + ":"
+	b.sum = contentdigest.Field(contentdigest.SHA256, hash.Sum(nil))
 	return b.sum, nil
 }

@@ -33,6 +33,9 @@ func (t *Transport) check() error {
 			return err
 		}
 	}
+	if err := t.checkResponseRules(); err != nil {
+		return err
+	}
 	if len(t.Cover) > maxCover {
 		return misconfigured("Cover has more components than a signature has room for", nil)
 	}
@@ -168,6 +171,8 @@ func (t *Transport) ownsField(name string) bool {
 		return t.Source != nil && strings.EqualFold(name, "Authorization")
 	case len("Signature-Input"):
 		return strings.EqualFold(name, "Signature-Input")
+	case len("Accept-Signature"):
+		return t.RequireSignedResponses && strings.EqualFold(name, "Accept-Signature")
 	case len("PoP-Stream"):
 		return t.Source != nil && strings.EqualFold(name, "PoP-Stream")
 	case len("PoP-Session-Offer"):
@@ -263,6 +268,7 @@ func (c *call) attempt(because string) (*http.Request, error) {
 	if err := c.addDigest(out); err != nil {
 		return nil, err
 	}
+	c.askForSignature(out.Header)
 	seen := &Attempt{Request: out, Scheme: c.scheme, Because: because}
 	if err := c.prove(out, seen); err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 package holdfast
 
-// TransportReason says why a Transport didn't send a request. Each is stable text.
+// TransportReason says why a Transport didn't send a request, or refused the response. Each is stable text.
 type TransportReason string
 
 // The reasons.
@@ -15,19 +15,33 @@ const (
 	TransportBodyUnusable   TransportReason = "transport-body-unusable"   // the body can't be read, or not digested before it is sent
 	TransportNoSession      TransportReason = "transport-no-session"      // SignURL: the server or the route takes no sessions
 	TransportSigningFailed  TransportReason = "transport-signing-failed"  // the Signer failed, or a component can't be signed
+
+	// With Transport.RequireSignedResponses.
+	TransportResponseUnsigned TransportReason = "response-unsigned" // no signature of a response, as of the server's refusals
+	TransportResponseMismatch TransportReason = "response-mismatch" // by another key, for another request, or changed
+	TransportResponseCoverage TransportReason = "response-coverage" // the signature leaves open what it must cover
 )
 
-// TransportError is why a Transport didn't send a request. What the network did is never a TransportError: those
-// errors are Base's, unchanged.
+// TransportError is why a Transport didn't send a request, or refused the response; the body of a response that was signed
+// returns it in place of content that isn't what was signed. What the network did is never a TransportError: those errors
+// are Base's, unchanged.
 type TransportError struct {
 	Reason TransportReason
+	Part   string // of the response that is refused: "signature", "content", or the name of a field
 	Detail string // for the log: never key, token or body bytes
 	Err    error  // the cause, if another package found it
+	// Status and Problem are what an unsigned response says: its status, and the reason if it is a refusal by a Verifier.
+	// Whoever is on the way may have said it.
+	Status  int
+	Problem string
 }
 
 // Error describes the failure for the log.
 func (e *TransportError) Error() string {
 	s := "holdfast: " + string(e.Reason)
+	if e.Part != "" {
+		s += ": " + e.Part
+	}
 	if e.Detail != "" {
 		s += ": " + e.Detail
 	}

@@ -45,15 +45,17 @@ type transportSlot struct {
 
 // transportSession is a session, with what its requests are made from.
 type transportSession struct {
-	ticket        string
-	authorization string
-	secret        []byte        // of requests
-	offset        time.Duration // of the client's clock when it proved its key: the ticket tells the server
-	life          time.Duration
-	renew, ends   time.Time
-	nonce         func() string
-	signers       map[signerKind]*httpsig.Signer // guarded by originState.mu
-	asked         int                            // originState.asked that signers cover, as a number; guarded by it
+	ticket         string
+	authorization  string
+	secret         []byte        // of requests
+	responseKey    *httpsig.Key  // of responses
+	responseSecret []byte        // the same, for frames
+	offset         time.Duration // of the client's clock when it proved its key: the ticket tells the server
+	life           time.Duration
+	renew, ends    time.Time
+	nonce          func() string
+	signers        map[signerKind]*httpsig.Signer // guarded by originState.mu
+	asked          int                            // originState.asked that signers cover, as a number; guarded by it
 }
 
 // transportOffer is an offer that waits for its answer.
@@ -68,17 +70,20 @@ type transportOffer struct {
 // newTransportSession prepares s. It returns nil for a session that is too short to be of use.
 func newTransportSession(s *popsession.Session, sent time.Time, offset time.Duration) *transportSession {
 	life := s.Expires().Sub(sent)
-	if life < transportLeastLife {
+	responseSecret := s.Keys().ResponseSecret()
+	responseKey, err := httpsig.NewHMACKey(responseSecret)
+	if life < transportLeastLife || err != nil {
 		return nil
 	}
 	return &transportSession{
 		ticket:        s.Ticket(),
 		authorization: string(SchemeSession) + " " + s.Ticket(),
 		secret:        s.Keys().RequestSecret(),
-		offset:        offset,
-		life:          life,
-		renew:         sent.Add(life * 3 / 4),
-		ends:          s.Expires(),
+		responseKey:   responseKey, responseSecret: responseSecret,
+		offset: offset,
+		life:   life,
+		renew:  sent.Add(life * 3 / 4),
+		ends:   s.Expires(),
 		nonce: func() string {
 			n, err := s.NextCounter()
 			if err != nil {

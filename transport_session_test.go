@@ -30,8 +30,9 @@ import (
 type resource struct {
 	*world
 	*httptest.Server
-	answers  *keys.Signer      // of the answers that begin sessions
+	answers  *keys.Signer      // the resource's
 	before   func(http.Header) // if set, sees a request first
+	handler  http.HandlerFunc  // behind the verifier
 	lifetime time.Duration     // of sessions; the default, if zero
 	clock    atomic.Int64
 	with     atomic.Pointer[holdfast.Verifier]
@@ -42,14 +43,19 @@ type resource struct {
 
 func newResource(t *testing.T) *resource {
 	t.Helper()
-	s := &resource{world: newWorld(t), answers: wireKey(t)}
+	return newResourceOn(t, httptest.NewServer)
+}
+
+func newResourceOn(t *testing.T, serve func(http.Handler) *httptest.Server) *resource {
+	t.Helper()
+	s := &resource{world: newWorld(t), answers: wireKey(t), handler: echo}
 	s.clock.Store(start.UnixNano())
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.record(r.Header)
 		if s.before != nil {
 			s.before(r.Header)
 		}
-		s.with.Load().Handler(http.HandlerFunc(echo)).ServeHTTP(w, r)
+		s.with.Load().Handler(s.handler).ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
 	s.config.External = holdfast.External{Hosts: []string{s.Listener.Addr().String()}}

@@ -28,7 +28,8 @@ type Verdict struct {
 	TargetURI string       // the external URL that was checked
 	Session   *SessionInfo // nil, unless Scheme is SchemeSession
 
-	answer http.Header // fields that tell the client of a new session, or nil
+	answer   http.Header // fields that tell the client of a new session, or nil
+	response *response   // how the answer is signed, or nil
 }
 
 type verdictKey struct{}

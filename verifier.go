@@ -39,7 +39,8 @@ type Config struct {
 	// Skew is how far a proof may lie in the future, and is granted to Freshness too. If zero, 5 s; negative means none.
 	Skew time.Duration
 	// Signer is the resource's key. It signs the answers that begin sessions, so that clients who know its public half can
-	// tell an edge that put itself in between. Required with Sessions.
+	// tell an edge that put itself in between, and responses where a request or the policy asks for it. Required with
+	// Sessions and for policies that sign responses.
 	Signer *keys.Signer
 	// Sessions, if set, lets clients resume sessions.
 	Sessions *Sessions
@@ -77,7 +78,7 @@ type Verifier struct {
 	beside    *httpsig.Verifier // of signatures beside a DPoP proof
 	sessions  *sessions         // nil: none are offered
 	observers []Observer
-	signer    *keys.Signer // nil without one
+	signer    *keys.Signer // nil: only sessions' responses can be signed
 	realm     string
 	metadata  string // where it is, or ""
 	age, skew time.Duration
@@ -156,6 +157,9 @@ func (v *Verifier) With(p Policy) (*Verifier, error) {
 	if v.guard == nil && p.Replay != InsecureReplayOff {
 		return nil, errors.New("holdfast: config: Replay is required unless the policy says InsecureReplayOff")
 	}
+	if v.signer == nil && p.SignResponses {
+		return nil, errors.New("holdfast: config: Signer is required by a policy that signs responses")
+	}
 	out := *v
 	out.rules = u
 	return &out, nil
@@ -211,6 +215,7 @@ func (v *Verifier) check(r *http.Request) (*Verdict, error) {
 	if p.offer != nil {
 		verdict.answer = v.answer(r, p, token, uri)
 	}
+	verdict.response = v.responseTo(r, p, uri)
 	if signed != nil {
 		strip(r, signed, uri)
 		verdict.TargetURI = signed.Clean()
@@ -272,6 +277,9 @@ func (v *Verifier) claim(ctx context.Context, p *proof) error {
 // Handler calls next for verified requests, with the verdict in their context, and answers the others. With a nonce
 // source, verified answers carry the next nonce (RFC 9449, section 8.2). Answers to signed URLs have Cache-Control: no-store
 // and Referrer-Policy: no-referrer unless next sets them.
+//
+// The response is signed where the request or the policy asks for it: wrap what changes responses, such as compression,
+// inside and not around it. Refusals are not signed: a signature for anybody who asks would cost more than the asking.
 func (v *Verifier) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		verdict, err := v.Check(r)
@@ -288,6 +296,13 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 		if verdict.Scheme == SchemeSignedURL {
 			guardAnswer(w.Header())
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), verdictKey{}, verdict)))
+		r = r.WithContext(context.WithValue(r.Context(), verdictKey{}, verdict))
+		if verdict.response == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		signed := newResponseWriter(w, r, verdict.response)
+		next.ServeHTTP(signed, r)
+		signed.finish() // not if the handler panics: such a response has no good end
 	})
 }

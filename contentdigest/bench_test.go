@@ -36,7 +36,7 @@ func BenchmarkReader256MiB(b *testing.B) {
 	if _, err := io.Copy(sum, &zeros{body}); err != nil {
 		b.Fatal(err)
 	}
-	d, err := Parse([]string{field(SHA256, sum.Sum(nil))})
+	d, err := Parse([]string{Field(SHA256, sum.Sum(nil))})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,7 +1,8 @@
 // Package contentdigest makes and checks the digest fields of RFC 9530.
 //
 // A server that got a Content-Digest calls [Parse], and then [NewReader], which verifies the body while it is read, or
-// [ReadAll], which verifies it before anybody sees a byte. A client calls [Sum].
+// [ReadAll], which verifies it before anybody sees a byte; [NewTrailerReader] where the field comes behind the body. A
+// client calls [Sum], or [Field] where it has hashed the body itself.
 //
 // What is checked: every sha-256 and sha-512 member, and that there is at least one. Other algorithms are never relied
 // on (RFC 9530, section 5), a repeated member is refused. What is not checked: that the field itself is authentic. That
@@ -70,14 +71,14 @@ func Parse(lines []string) (Digests, error) {
 func Sum(alg Algorithm, body []byte) string {
 	if alg == SHA512 {
 		sum := sha512.Sum512(body)
-		return field(SHA512, sum[:])
+		return Field(SHA512, sum[:])
 	}
 	sum := sha256.Sum256(body)
-	return field(SHA256, sum[:])
+	return Field(SHA256, sum[:])
 }
 
-// field returns the field with one member, in its canonical form.
-func field(alg Algorithm, sum []byte) string {
+// Field returns the field value for the sum of a body that the caller has hashed, in its canonical form.
+func Field(alg Algorithm, sum []byte) string {
 	return string(alg) + "=:" + base64.StdEncoding.EncodeToString(sum) + ":"
 }
 

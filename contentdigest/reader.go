@@ -58,7 +58,7 @@ func (h *hashes) mismatch(alg Algorithm, want []byte) error {
 	if len(want) > sha512.Size {
 		return &Error{Reason: Mismatch, Algorithm: alg, Detail: fmt.Sprintf("a digest of %d bytes", len(want))}
 	}
-	return &Error{Reason: Mismatch, Algorithm: alg, Detail: fmt.Sprintf("%s for a body of %d bytes", field(alg, want), h.length)}
+	return &Error{Reason: Mismatch, Algorithm: alg, Detail: fmt.Sprintf("%s for a body of %d bytes", Field(alg, want), h.length)}
 }
 
 // NewReader returns a body that is verified while it is read, in constant memory. Where a digest differs, the read that
@@ -72,11 +72,19 @@ func NewReader(body io.ReadCloser, d Digests) io.ReadCloser {
 	return &reader{body: body, hashes: newHashes(d)}
 }
 
+// NewTrailerReader is [NewReader] for a body whose digest comes behind it. digests is called once, when the body has
+// ended, so that the trailer is there; an error of it ends the body instead of io.EOF. The digest must be a sha-256: others
+// beside it aren't checked.
+func NewTrailerReader(body io.ReadCloser, digests func() (Digests, error)) io.ReadCloser {
+	return &reader{body: body, hashes: &hashes{sha256: sha256.New()}, late: digests}
+}
+
 type reader struct {
 	body   io.ReadCloser
 	hashes *hashes
-	err    error // what ended the body: io.EOF only if it matches
-	kept   bool  // last is a byte that waits
+	late   func() (Digests, error) // what tells the digests at the end, or nil
+	err    error                   // what ended the body: io.EOF only if it matches
+	kept   bool                    // last is a byte that waits
 	last   byte
 	one    [1]byte // room for a byte where the caller's is taken by last
 }
@@ -111,7 +119,7 @@ func (r *reader) fill(p []byte) (n int, idle bool) {
 	n, r.err = r.body.Read(room)
 	r.hashes.Write(room[:n])
 	if r.err == io.EOF {
-		if bad := r.hashes.verify(); bad != nil {
+		if bad := r.verify(); bad != nil {
 			r.err = bad
 		}
 	}
@@ -126,6 +134,22 @@ func (r *reader) fill(p []byte) (n int, idle bool) {
 	}
 	r.kept, r.last = true, newest
 	return n, false
+}
+
+// verify judges a body that has ended.
+func (r *reader) verify() error {
+	if r.late == nil {
+		return r.hashes.verify()
+	}
+	d, err := r.late()
+	if err != nil {
+		return err
+	}
+	if d.sha256 == nil {
+		return &Error{Reason: Unsupported, Detail: "no sha-256"}
+	}
+	r.hashes.want = d
+	return r.hashes.verify()
 }
 
 // Close implements io.Closer.

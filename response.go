@@ -1,0 +1,227 @@
+package holdfast
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-project/holdfast/contentdigest"
+	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/keys"
+	"github.com/holdfast-project/holdfast/popstream"
+)
+
+const (
+	// responseLabel is the label of responses' signatures.
+	responseLabel = "pop-response"
+	// defaultResponseBuffer is how much of a response waits for its digest.
+	defaultResponseBuffer = 64 << 10
+	// maxAskedOfResponse is how many fields a client may have covered beyond those of the policy.
+	maxAskedOfResponse = 16
+)
+
+var (
+	statusComponent          = httpsig.Components(`"@status"`)[0]
+	requestComponents        = httpsig.Components(`"@method";req`, `"@target-uri";req`)
+	responseComponents       = httpsig.Components(`"content-type"`, `"content-encoding"`, `"location"`)
+	trailerDigestComponent   = httpsig.Components(`"content-digest";tr`)[0]
+	dpopOfRequest            = httpsig.Components(`"dpop";req`)[0]
+	authorizationOfRequest   = httpsig.Components(`"authorization";req`)[0]
+	usualSignatureOfRequest  = httpsig.Components(`"signature";req;key="sig1"`)[0]
+	signatureOfRequestPrefix = `"signature";req;key="`
+)
+
+// signatureOfRequest is the component that stands for the request's signature with a label.
+func signatureOfRequest(label string) (httpsig.Component, error) {
+	if label == "sig1" {
+		return usualSignatureOfRequest, nil
+	}
+	return httpsig.ParseComponent(signatureOfRequestPrefix + label + `"`)
+}
+
+// response is how the answer to a verified request is signed (docs/protocol.md, section 8).
+type response struct {
+	request  *httpsig.Message    // as far as it is covered
+	proof    httpsig.Component   // of the request
+	secret   []byte              // of the session's responses; nil: the resource's key signs
+	signer   *keys.Signer        // the resource's key
+	optional []httpsig.Component // covered where the response has them
+	frames   bool                // the client takes them, and the session has a key for them
+	trailers bool                // the protocol has them
+	buffer   int64               // how much waits for its digest
+	now      func() time.Time
+}
+
+// responseTo returns how the answer to r is to be signed, or nil if it isn't: nobody asked for it, nobody could verify
+// it, or there is no key.
+func (v *Verifier) responseTo(r *http.Request, p *proof, uri string) *response {
+	asked := askedOfResponse(r.Header["Accept-Signature"])
+	switch {
+	case !asked.signed && !v.rules.SignResponses, p.scheme == SchemeSignedURL, p.answers == nil && v.signer == nil:
+		return nil
+	}
+	out := &response{
+		request: &httpsig.Message{Method: r.Method, TargetURI: uri, Header: http.Header{}},
+		secret:  p.answers, signer: v.signer, optional: v.rules.response,
+		frames: asked.frames && p.answers != nil, trailers: r.ProtoAtLeast(1, 1), buffer: v.rules.ResponseBuffer, now: v.now,
+	}
+	// Handlers may change the request; what is covered mustn't change with it.
+	covered := "Authorization"
+	switch p.scheme {
+	case SchemeSession, SchemeHTTPSig:
+		covered = "Signature"
+		var err error
+		if out.proof, err = signatureOfRequest(p.label); err != nil {
+			return nil // not a label: the request's signature would not have held
+		}
+	case SchemeDPoP:
+		covered, out.proof = "Dpop", dpopOfRequest
+	default:
+		out.proof = authorizationOfRequest
+	}
+	out.request.Header[covered] = slices.Clone(r.Header[covered])
+	for _, c := range asked.fields {
+		if !hasComponent(out.optional, c) {
+			out.optional = append(slices.Clip(out.optional), c)
+		}
+	}
+	return out
+}
+
+// asked is what a client wants of the signature of a response.
+type asked struct {
+	signed, frames bool
+	fields         []httpsig.Component
+}
+
+// askedOfResponse reads Accept-Signature (RFC 9421, section 5.1). A field that can't be read asks for nothing, and so does a
+// member that wants parameters which our signatures don't have.
+func askedOfResponse(lines []string) asked {
+	size := 0
+	for _, l := range lines {
+		size += len(l)
+	}
+	if size == 0 || size > maxAcceptBytes {
+		return asked{}
+	}
+	requests, err := httpsig.ParseAcceptSignature(lines)
+	if err != nil {
+		return asked{}
+	}
+	var out asked
+	for _, r := range requests {
+		if !asksForResponse(r) {
+			continue
+		}
+		out.signed = true
+		for _, c := range r.Components {
+			if c.String() == streamComponent.String() {
+				out.frames = true
+			} else if len(out.fields) < maxAskedOfResponse && coverableInResponse(c) {
+				out.fields = addComponent(out.fields, c)
+			}
+		}
+	}
+	return out
+}
+
+func asksForResponse(r httpsig.Request) bool {
+	tagged := false
+	for _, p := range r.Params {
+		switch {
+		case p.Name == "tag" && p.Value == TagResponse:
+			tagged = true
+		case p.Name != "created" || p.Value != "":
+			return false
+		}
+	}
+	return tagged
+}
+
+// coverableInResponse tells whether c is a header field that a response's signature covers on demand.
+func coverableInResponse(c httpsig.Component) bool {
+	switch c.Name() {
+	case "content-digest", "pop-stream":
+		return false // covered where the content is
+	}
+	return askable(c) && !strings.HasPrefix(c.Name(), "@")
+}
+
+// sign signs a response whose content is covered by the given component, or by none.
+func (p *response) sign(m *httpsig.Message, content ...httpsig.Component) (httpsig.Fields, error) {
+	cfg := httpsig.SignerConfig{
+		Label: responseLabel, Tag: TagResponse, Nonce: httpsig.NoNonce, Now: p.now, Optional: p.optional,
+		Components: slices.Concat([]httpsig.Component{statusComponent}, content, requestComponents, []httpsig.Component{p.proof}),
+	}
+	if p.secret != nil {
+		cfg.Secret = p.secret
+	} else {
+		cfg.Key, cfg.KeyID = p.signer, p.signer.Public().KeyID()
+	}
+	signer, err := httpsig.NewSigner(cfg)
+	if err != nil {
+		return httpsig.Fields{}, err
+	}
+	m.Request = p.request
+	return signer.Sign(m)
+}
+
+// signHeader adds the signature to h, in which the content's field already is.
+func (p *response) signHeader(status int, h http.Header, content ...httpsig.Component) (httpsig.Fields, error) {
+	m := &httpsig.Message{Status: status, Header: h}
+	if ambiguous(h) {
+		dropSignatures(h)
+	}
+	fields, err := p.sign(m, content...)
+	if err != nil && h["Signature"] != nil {
+		dropSignatures(h) // nothing can be added to what is malformed, or has our label
+		fields, err = p.sign(m, content...)
+	}
+	if err == nil {
+		fields.Add(h)
+	}
+	return fields, err
+}
+
+// ambiguous tells whether h has, from the handler, a signature that could be taken for ours. Others may stay.
+func ambiguous(h http.Header) bool {
+	inputs, err := httpsig.ParseInputs(h)
+	return err != nil || slices.ContainsFunc(inputs, func(in *httpsig.Input) bool { return in.Tag() == TagResponse })
+}
+
+func dropSignatures(h http.Header) {
+	delete(h, "Signature-Input")
+	delete(h, "Signature")
+}
+
+// frame announces frames in h, and returns their key once the header is signed.
+func (p *response) frame(status int, h http.Header) (popstream.Key, error) {
+	delete(h, "Content-Digest") // of what is in the frames
+	delete(h, "Content-Length")
+	h[popstream.Header] = []string{popstream.Params{}.Field()}
+	fields, err := p.signHeader(status, h, streamComponent)
+	if err != nil {
+		return popstream.Key{}, err
+	}
+	octets, err := signatureOctets(fields.Signature)
+	return popstream.BodyKey(p.secret, octets), err
+}
+
+// digested tells whether h has a digest that can be relied on. What a handler says of its content is signed as it is; a
+// client finds out whether it holds.
+func digested(h http.Header) bool {
+	_, err := contentdigest.Parse(h["Content-Digest"])
+	return err == nil
+}
+
+// SignUpgrade signs the header of a 101 response (RFC 9110, section 15.2.2) that the handler writes to the connection
+// itself, after it has hijacked it: such a header doesn't come past [Verifier.Handler]. It does nothing where the response
+// isn't to be signed. What follows on the connection isn't protected.
+func (v *Verdict) SignUpgrade(h http.Header) error {
+	if v.response == nil {
+		return nil
+	}
+	_, err := v.response.signHeader(http.StatusSwitchingProtocols, h)
+	return err
+}
