@@ -184,7 +184,6 @@ func (c *call) awaitTrailer(ctx context.Context, resp *http.Response, m *httpsig
 	m.Header = m.Header.Clone()
 	dropSignatures(m.Header)
 	t, scheme := c.t, c.scheme
-	dropProofTrailer(resp.Trailer)
 	resp.Body = protectedBody{contentdigest.NewTrailerReader(resp.Body, func() (contentdigest.Digests, error) {
 		defer dropProofTrailer(resp.Trailer)
 		m.Trailer = resp.Trailer
