@@ -47,6 +47,7 @@ type response struct {
 	secret   []byte              // of the session's responses; nil: the resource's key signs
 	signer   *keys.Signer        // the resource's key
 	optional []httpsig.Component // covered where the response has them
+	nonce    string              // that the client gave, or ""
 	frames   bool                // the client takes them, and the session has a key for them
 	trailers bool                // the protocol has them
 	buffer   int64               // how much waits for its digest
@@ -64,7 +65,7 @@ func (v *Verifier) responseTo(r *http.Request, p *proof, uri string) *response {
 	out := &response{
 		request: &httpsig.Message{Method: r.Method, TargetURI: uri, Header: http.Header{}},
 		secret:  p.answers, signer: v.signer, optional: v.rules.response,
-		frames: asked.frames && p.answers != nil, trailers: r.ProtoAtLeast(1, 1), buffer: v.rules.ResponseBuffer, now: v.now,
+		nonce: asked.nonce, frames: asked.frames && p.answers != nil, trailers: r.ProtoAtLeast(1, 1), buffer: v.rules.ResponseBuffer, now: v.now,
 	}
 	// Handlers may change the request; what is covered mustn't change with it.
 	covered := "Authorization"
@@ -92,6 +93,7 @@ func (v *Verifier) responseTo(r *http.Request, p *proof, uri string) *response {
 // asked is what a client wants of the signature of a response.
 type asked struct {
 	signed, frames bool
+	nonce          string
 	fields         []httpsig.Component
 }
 
@@ -111,10 +113,11 @@ func askedOfResponse(lines []string) asked {
 	}
 	var out asked
 	for _, r := range requests {
-		if !asksForResponse(r) {
+		nonce, ok := asksForResponse(r)
+		if !ok {
 			continue
 		}
-		out.signed = true
+		out.signed, out.nonce = true, nonce
 		for _, c := range r.Components {
 			if c.String() == streamComponent.String() {
 				out.frames = true
@@ -126,17 +129,19 @@ func askedOfResponse(lines []string) asked {
 	return out
 }
 
-func asksForResponse(r httpsig.Request) bool {
-	tagged := false
+// asksForResponse tells whether a member asks for what we sign, and the nonce that it wants in it.
+func asksForResponse(r httpsig.Request) (nonce string, ok bool) {
 	for _, p := range r.Params {
 		switch {
 		case p.Name == "tag" && p.Value == TagResponse:
-			tagged = true
+			ok = true
+		case p.Name == "nonce" && p.Value != "" && len(p.Value) <= maxNonceBytes:
+			nonce = p.Value
 		case p.Name != "created" || p.Value != "":
-			return false
+			return "", false
 		}
 	}
-	return tagged
+	return nonce, ok
 }
 
 // coverableInResponse tells whether c is a header field that a response's signature covers on demand.
@@ -151,7 +156,7 @@ func coverableInResponse(c httpsig.Component) bool {
 // sign signs a response whose content is covered by the given component, or by none.
 func (p *response) sign(m *httpsig.Message, content ...httpsig.Component) (httpsig.Fields, error) {
 	cfg := httpsig.SignerConfig{
-		Label: responseLabel, Tag: TagResponse, Nonce: httpsig.NoNonce, Now: p.now, Optional: p.optional,
+		Label: responseLabel, Tag: TagResponse, Nonce: func() string { return p.nonce }, Now: p.now, Optional: p.optional,
 		Components: slices.Concat([]httpsig.Component{statusComponent}, content, requestComponents, []httpsig.Component{p.proof}),
 	}
 	if p.secret != nil {

@@ -221,6 +221,16 @@ func TestSignedResponseToBearer(t *testing.T) {
 	if !slices.Equal(c.forms, []string{"digest"}) {
 		t.Errorf("got %q", c.forms)
 	}
+	// The request has no proof that is its own. An answer to another one has another nonce.
+	base := c.Base
+	c.Base = roundTrips(func(r *http.Request) (*http.Response, error) {
+		again := r.Clone(r.Context())
+		again.Header.Set("Accept-Signature", strings.Replace(r.Header.Get("Accept-Signature"), `nonce="`, `nonce="A`, 1))
+		return base.RoundTrip(again)
+	})
+	if _, end := receive(t, c, wireRequest(t, "GET", s.URL+"/a?x=1", "")); end == nil || end.Reason != mismatchReason || end.Part != "signature" {
+		t.Errorf("got %v", end)
+	}
 }
 
 // A policy can sign what nobody asked for. Frames are for those who said that they take them.
@@ -287,8 +297,10 @@ func TestAcceptSignatureOfResponses(t *testing.T) {
 		{"another tag", `a=("content-digest");created;tag="other"`, ""},
 		{"no tag", `a=("content-digest");created`, ""},
 		{"another key", `a=("content-digest");keyid="k";tag="pop-response"`, ""},
-		{"a nonce", `a=("content-digest");nonce="k";tag="pop-response"`, ""},
-		{"an alternative", `a=("content-digest");nonce="k";tag="pop-response", b=("x-a");tag="pop-response"`, base + ` "x-a"`},
+		{"a nonce", `a=("content-digest");nonce="k";tag="pop-response"`, base},
+		{"a nonce of its own", `a=("content-digest");nonce;tag="pop-response"`, ""},
+		{"a long nonce", `a=("content-digest");nonce="` + strings.Repeat("k", 1025) + `";tag="pop-response"`, ""},
+		{"an alternative", `a=("content-digest");expires;tag="pop-response", b=("x-a");tag="pop-response"`, base + ` "x-a"`},
 		{"malformed", `a=("content-digest");tag="pop-response", b`, ""},
 		{"too long", `a=("content-digest");tag="pop-response", b=("` + strings.Repeat("x", 20_000) + `")`, ""},
 		{"empty", "", ""},

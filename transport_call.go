@@ -111,6 +111,7 @@ type call struct {
 	token   string // "" for a token request
 	body    *clientBody
 	session callSession
+	nonce   string // that the response's signature must have, or ""
 }
 
 // newCall checks what can be checked before the body is touched, and takes over the body last.

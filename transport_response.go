@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,8 +30,14 @@ func (c *call) askForSignature(h http.Header) {
 		return
 	}
 	ask := acceptResponse
-	if c.session.in != nil {
+	c.nonce = ""
+	switch {
+	case c.session.in != nil:
 		ask = acceptFrames
+	case c.scheme == SchemeBearer || c.scheme == SchemeMTLS:
+		// Nothing in the request is this request's alone, so the nonce is.
+		c.nonce = rand.Text()
+		ask += `;nonce="` + c.nonce + `"`
 	}
 	h["Accept-Signature"] = []string{ask}
 	if h["Accept-Encoding"] == nil {
@@ -50,10 +57,11 @@ func (t *Transport) checkResponseRules() error {
 	}
 	t.responses = make(map[Scheme]*httpsig.Verifier)
 	for scheme, proof := range map[Scheme]httpsig.Component{
-		SchemeDPoP: dpopOfRequest, SchemeHTTPSig: usualSignatureOfRequest, SchemeSession: usualSignatureOfRequest, SchemeBearer: authorizationOfRequest,
+		SchemeDPoP: dpopOfRequest, SchemeHTTPSig: usualSignatureOfRequest, SchemeSession: usualSignatureOfRequest,
+		SchemeMTLS: authorizationOfRequest, SchemeBearer: authorizationOfRequest,
 	} {
 		v, err := httpsig.NewVerifier(httpsig.Config{
-			Tag: TagResponse, One: true, RequiredParams: []string{"created", "tag"}, RefusedParams: []string{"alg", "nonce", "pub"},
+			Tag: TagResponse, One: true, RequiredParams: []string{"created", "tag"}, RefusedParams: []string{"alg", "pub"},
 			Required: append([]httpsig.Component{statusComponent, proof}, requestComponents...),
 			Skew:     365 * 24 * time.Hour, Now: t.now, // it answers a request that was just made
 		})
@@ -80,10 +88,11 @@ func (c *call) protect(out *http.Request, resp *http.Response) (*http.Response, 
 // verifyResponse verifies the signature, and makes the body verify the content.
 func (c *call) verifyResponse(out *http.Request, resp *http.Response) error {
 	m := &httpsig.Message{Status: resp.StatusCode, Header: resp.Header, Request: httpsig.RequestMessage(out, c.target.uri)}
-	sig, err := c.t.verifyResponseSignature(out.Context(), m, c.scheme, c.session.in)
+	check := responseCheck{t: c.t, scheme: c.scheme, session: c.session.in, nonce: c.nonce, message: m}
+	sig, err := check.verify(out.Context())
 	if e, ok := errors.AsType[*httpsig.Error](err); ok && e.Reason == httpsig.Missing {
 		if _, announced := resp.Trailer["Signature-Input"]; announced && c.session.in == nil && mayHaveContent(out, resp) {
-			c.awaitTrailer(out.Context(), resp, m)
+			check.awaitTrailer(out.Context(), resp)
 			return nil
 		}
 		return unsigned(resp)
@@ -100,30 +109,43 @@ func (c *call) verifyResponse(out *http.Request, resp *http.Response) error {
 	return c.verifyContent(sig, resp)
 }
 
-// verifyResponseSignature verifies the one signature of a response, without its content. s is nil outside a session.
-func (t *Transport) verifyResponseSignature(ctx context.Context, m *httpsig.Message, scheme Scheme, s *transportSession) (*httpsig.Signature, error) {
-	source := t.responseKey
-	if s != nil {
+// responseCheck is what the signature of a response is verified by.
+type responseCheck struct {
+	t       *Transport
+	scheme  Scheme            // of the request's proof
+	session *transportSession // that the request was made in, or nil
+	nonce   string            // that the signature must have, or ""
+	message *httpsig.Message
+}
+
+// verify verifies the one signature of a response, without its content.
+func (c *responseCheck) verify(ctx context.Context) (*httpsig.Signature, error) {
+	scheme := c.scheme
+	if c.session != nil {
 		scheme = SchemeSession
-		source = func(_ context.Context, in *httpsig.Input) (*httpsig.Key, error) {
-			if _, named := in.Param("keyid"); named {
-				return nil, errors.New("in a session, the key is the session's")
-			}
-			return s.responseKey, nil
-		}
 	}
-	sigs, err := t.responses[scheme].Verify(ctx, m, source)
+	sigs, err := c.t.responses[scheme].Verify(ctx, c.message, c.key)
 	if err != nil {
 		return nil, err
 	}
 	return sigs[0], nil // the policy takes one
 }
 
-// responseKey finds the resource's key that a response names. A key that was pinned without a kid answers to any.
-func (t *Transport) responseKey(_ context.Context, in *httpsig.Input) (*httpsig.Key, error) {
-	for i, pub := range t.ResourceKeys {
+// key finds the key of a signature: the session's, or the resource's that it names. A key that was pinned without a kid
+// answers to any.
+func (c *responseCheck) key(_ context.Context, in *httpsig.Input) (*httpsig.Key, error) {
+	if in.Nonce() != c.nonce {
+		return nil, errors.New("another nonce than was asked for")
+	}
+	if c.session != nil {
+		if _, named := in.Param("keyid"); named {
+			return nil, errors.New("in a session, the key is the session's")
+		}
+		return c.session.responseKey, nil
+	}
+	for i, pub := range c.t.ResourceKeys {
 		if kid := pub.KeyID(); kid == in.KeyID() || kid == "" {
-			return t.answerKeys[i], nil
+			return c.t.answerKeys[i], nil
 		}
 	}
 	return nil, errors.New("none of the ResourceKeys")
@@ -179,15 +201,14 @@ func (c *call) unframe(sig *httpsig.Signature, resp *http.Response) error {
 }
 
 // awaitTrailer makes the body verify, at its end, the signature and the digest in the trailer.
-func (c *call) awaitTrailer(ctx context.Context, resp *http.Response, m *httpsig.Message) {
-	// The caller may change the response's header before it has read the body.
-	m.Header = m.Header.Clone()
+func (c *responseCheck) awaitTrailer(ctx context.Context, resp *http.Response) {
+	m := c.message
+	m.Header = m.Header.Clone() // the caller may change the response's before it has read the body
 	dropSignatures(m.Header)
-	t, scheme := c.t, c.scheme
 	resp.Body = protectedBody{contentdigest.NewTrailerReader(resp.Body, func() (contentdigest.Digests, error) {
 		defer dropProofTrailer(resp.Trailer)
 		m.Trailer = resp.Trailer
-		sig, err := t.verifyResponseSignature(ctx, m, scheme, nil)
+		sig, err := c.verify(ctx)
 		if err != nil {
 			return contentdigest.Digests{}, mismatch("signature in the trailer", err)
 		}
