@@ -14,7 +14,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/holdfast-project/holdfast"
-	"github.com/holdfast-project/holdfast/internal/config"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -25,13 +24,15 @@ type requestCommand struct {
 	ClientKey  string   `env:"HOLDFAST_REQUEST_CLIENT_KEY" placeholder:"FILE" group:"token" help:"Private JWK to authenticate with instead, by private_key_jwt."`
 	Scope      []string `sep:"none" group:"token" help:"Scope to ask for; may be repeated."`
 	Resource   string   `placeholder:"URI" group:"token" help:"Resource to ask a token for (RFC 8707)."`
-	TokenFile  string   `env:"HOLDFAST_REQUEST_TOKEN_FILE" placeholder:"FILE" group:"token" help:"File with an access token, instead of an issuer; --key then is the key that it is bound to."`
+	TokenFile  string   `env:"HOLDFAST_REQUEST_TOKEN_FILE" placeholder:"FILE" group:"token" help:"File with an access token, instead of an issuer; --key or --cert then is what it is bound to."`
 
 	Key           string   `env:"HOLDFAST_REQUEST_KEY" placeholder:"FILE" group:"proof" help:"Private JWK that the token is bound to. Without it, a key is made and forgotten."`
-	Scheme        string   `env:"HOLDFAST_REQUEST_SCHEME" enum:"dpop,httpsig" default:"dpop" group:"proof" help:"Kind of proof: ${enum}."`
+	Scheme        string   `env:"HOLDFAST_REQUEST_SCHEME" enum:"dpop,httpsig,mtls" default:"dpop" group:"proof" help:"Kind of proof: ${enum}."`
 	Preregistered bool     `group:"proof" help:"With httpsig: name the key by its key id to an issuer that knows it, instead of introducing it."`
 	Cover         []string `sep:"none" placeholder:"COMPONENT" group:"proof" help:"Component to sign wherever a request has it, such as @query or content-type; may be repeated."`
 	Digest        bool     `group:"proof" help:"Cover the body with a Content-Digest."`
+
+	trustFlags `group:"trust"`
 
 	Method    string        `short:"X" group:"request" help:"Method; GET, or POST with --data."`
 	Header    []string      `short:"H" sep:"none" placeholder:"K:V" group:"request" help:"Header field; may be repeated."`
@@ -40,7 +41,6 @@ type requestCommand struct {
 	Include   bool          `short:"i" group:"output" help:"Print status and header of the answer too."`
 	Output    string        `short:"o" placeholder:"FILE" group:"output" help:"Write the answer's body to a file."`
 	MaxTime   time.Duration `default:"30s" group:"request" help:"Give up after this time, token request included; 0s means never."`
-	CACert    string        `name:"cacert" env:"HOLDFAST_REQUEST_CACERT" placeholder:"FILE" group:"request" help:"Certificates, PEM, that servers must chain to, instead of the system's."`
 	SignedURL bool          `name:"signed-url" group:"signed URL" help:"Print the URL with a proof inside, for one GET or HEAD request without headers, instead of making the request. Begins a session by a HEAD request. Whoever has what is printed can make that request."`
 	TTL       time.Duration `name:"ttl" placeholder:"30s" group:"signed URL" help:"How long the signed URL is good, in whole seconds up to 60s; 30s if not given."`
 	URL       string        `arg:"" help:"What to request. Redirects are not followed."`
@@ -92,9 +92,13 @@ func (c *requestCommand) check() error {
 		return usagef("give --issuer and --client, or --token-file")
 	case c.TokenFile != "" && c.Issuer != "":
 		return usagef("give --issuer or --token-file, not both")
-	case c.TokenFile != "" && c.Key == "":
+	case c.TokenFile != "" && c.Key == "" && c.Scheme != "mtls":
 		return usagef("--token-file needs --key, the key that the token is bound to")
-	case c.TokenFile != "" && (c.Client != "" || c.SecretFile != "" || c.ClientKey != "" || c.Resource != "" || len(c.Scope) > 0):
+	case c.TokenFile == "" && c.Scheme == "mtls":
+		return usagef("--scheme mtls needs --token-file, a token that is bound to the certificate")
+	case c.Key != "" && c.Scheme == "mtls":
+		return usagef("with --scheme mtls the certificate is the key: leave out --key")
+	case c.TokenFile != "" && (c.Client != "" || c.SecretFile != "" || c.ClientKey != "" || c.Resource != "" && !c.ResourceMetadata || len(c.Scope) > 0):
 		return usagef("with --token-file no token is asked for: leave out --client, --secret-file, --client-key, --scope and --resource")
 	case c.SecretFile != "" && c.ClientKey != "":
 		return usagef("give --secret-file or --client-key, not both")
@@ -105,18 +109,14 @@ func (c *requestCommand) check() error {
 	case c.SignedURL && (c.Data != nil || len(c.Header) > 0 || c.Digest || c.Include || c.Output != ""):
 		return usagef("a signed URL carries neither fields nor a body, and has no answer yet: leave out --data, --header, --digest, --include and --output")
 	}
-	return nil
+	return c.trustFlags.check(c.Scheme)
 }
 
 // transport wires the transports: one that asks for a token, inside one that uses it.
 func (c *requestCommand) transport(ctx context.Context, std streams) (*holdfast.Transport, error) {
-	base := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	if c.CACert != "" {
-		roots, err := config.RootsFile(c.CACert)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		base.TLSClientConfig = roots
+	base, leaf, err := c.base()
+	if err != nil {
+		return nil, usageError{err}
 	}
 	signer, err := c.signer()
 	if err != nil {
@@ -127,14 +127,21 @@ func (c *requestCommand) transport(ctx context.Context, std streams) (*holdfast.
 		watch = &watcher{w: std.err}
 	}
 	t := &holdfast.Transport{Base: watch.around(base, "request"), Signer: signer, Cover: c.Cover, DigestBody: c.Digest, Trace: watch.trace("request")}
+	t.Certificate = leaf
+	if t.ResourceKeys, err = c.resourceKeys(ctx, base, c.Resource, c.URL); err != nil {
+		return nil, err
+	}
 	t.Source, err = c.source(ctx, base, signer, watch)
 	return t, err
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// signer opens the key, or makes one. The key has a kid in either case.
+// signer opens the key, or makes one. The key has a kid in either case. A certificate needs none beside it.
 func (c *requestCommand) signer() (*keys.Signer, error) {
+	if c.Scheme == "mtls" {
+		return nil, nil
+	}
 	if c.Key == "" {
 		return keys.Generate(keys.ES256)
 	}

@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 //	save F URL        puts what is at a URL into the file
 //	secretless F G... checks that no part of the signed URL in the file F stands in the files G
 //	certificate NAME  writes NAME.crt and NAME.key for 127.0.0.1
+//	boundtoken FILE CERTIFICATE
+//	                  writes a token of the issuer's that is bound to the certificate
 //	stop              ends them; what they logged is then in issuer.log and gateway.log
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -59,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"front": cmdFront, "ready": cmdReady, "upstream": cmdUpstream, "fifo": cmdFifo,
-			"servers": cmdServers, "stop": cmdStop, "certificate": cmdCertificate,
+			"servers": cmdServers, "stop": cmdStop, "certificate": cmdCertificate, "boundtoken": cmdBoundToken,
 			"collector": cmdCollector, "fetch": cmdFetch, "save": cmdSave, "secretless": cmdSecretless,
 		},
 	})

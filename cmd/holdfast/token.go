@@ -28,7 +28,7 @@ func (c *requestCommand) source(ctx context.Context, base http.RoundTripper, sig
 		if err != nil {
 			return nil, usageError{err}
 		}
-		kind := map[string]string{"dpop": "DPoP", "httpsig": "httpsig"}[c.Scheme]
+		kind := map[string]string{"dpop": "DPoP", "httpsig": "httpsig", "mtls": "Bearer"}[c.Scheme]
 		return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: string(token), TokenType: kind}), nil
 	}
 	endpoint, err := discover(ctx, base, c.Issuer)
