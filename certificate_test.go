@@ -500,3 +500,16 @@ func TestMTLSConnectionIsNoProof(t *testing.T) {
 	_, err := v.Check(over(w.prove(request("GET", target, ""), boundToken, func(p *dpop.Params) { p.Token = "another" }), cert))
 	refusal(t, err, string(dpop.TokenMismatch))
 }
+
+func BenchmarkMTLS(b *testing.B) {
+	w := newWorld(b)
+	cert := w.withCertificate()
+	v := w.verifier(holdfast.Policy{})
+	r := over(bearer("GET", "", certToken), cert)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Check(r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

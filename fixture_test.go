@@ -44,13 +44,13 @@ func (t tokenTable) Verify(_ context.Context, token string) (*accesstoken.Token,
 
 // world is a verifier, a client's key and tokens for it.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	signer *keys.Signer
 	config holdfast.Config
 	now    time.Time
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	signer, err := keys.Generate(keys.ES256)
 	if err != nil {

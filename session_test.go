@@ -63,7 +63,7 @@ func (w *world) offered(offer *popsession.Offer) *http.Request {
 	return r
 }
 
-func newOffer(t *testing.T, curves ...popsession.Curve) *popsession.Offer {
+func newOffer(t testing.TB, curves ...popsession.Curve) *popsession.Offer {
 	t.Helper()
 	offer, err := popsession.NewOffer(curves...)
 	if err != nil {

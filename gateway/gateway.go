@@ -182,7 +182,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.answers(cfg); err != nil {
+	if err := g.answerItself(cfg); err != nil {
 		return nil, err
 	}
 	if err := g.routes.reserve(g.own); err != nil {

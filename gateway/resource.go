@@ -25,8 +25,8 @@ type Resource struct {
 	Others []*keys.Public
 }
 
-// answers makes what the gateway answers by itself, by path.
-func (g *Gateway) answers(cfg Config) error {
+// answerItself makes what the gateway answers by itself, by path.
+func (g *Gateway) answerItself(cfg Config) error {
 	g.own = make(map[string]http.Handler)
 	if g.identity != nil {
 		g.own[g.identity.KeysPath] = http.HandlerFunc(g.identity.serveKeys)
@@ -65,7 +65,7 @@ func (g *Gateway) answers(cfg Config) error {
 
 // metadata says what is true of all routes with a proof.
 func (c *Config) metadata() (resourcemeta.Metadata, error) {
-	m := resourcemeta.Metadata{DPoPRequired: true}
+	var m resourcemeta.Metadata
 	for _, r := range c.Routes {
 		if r.InsecurePublic {
 			continue
@@ -79,14 +79,14 @@ func (c *Config) metadata() (resourcemeta.Metadata, error) {
 		if m.DPoPAlgorithms == nil {
 			m.DPoPAlgorithms = of.DPoPAlgorithms
 		}
+		first := m.BearerMethods == nil
 		m.BearerMethods = of.BearerMethods
-		m.DPoPRequired = m.DPoPRequired && of.DPoPRequired
+		m.DPoPRequired = of.DPoPRequired && (first || m.DPoPRequired)
 		m.CertificateBound = m.CertificateBound || of.CertificateBound
 		m.Sessions = m.Sessions || of.Sessions
 	}
 	slices.Sort(m.Scopes)
 	m.Scopes = slices.Compact(m.Scopes)
-	m.DPoPRequired = m.DPoPRequired && m.BearerMethods != nil
 	m.Resource, m.Name, m.AuthorizationServers = c.Resource.Identifier, c.Resource.Name, c.Resource.AuthorizationServers
 	return m, nil
 }

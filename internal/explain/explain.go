@@ -16,6 +16,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -162,7 +163,12 @@ func (e *explainer) request() Group {
 func (e *explainer) whole(signatures int) Group {
 	g := Group{Title: "as a whole"}
 	proofs := Check{Name: "carries a proof of possession", Section: "RFC 9449, section 7.1", Outcome: Pass}
-	if len(e.req.header["Dpop"]) == 0 && signatures == 0 {
+	byCertificate := e.cred.binding != nil && e.cred.binding.Binding == accesstoken.BoundX5T && e.cred.is("Bearer")
+	switch {
+	case len(e.req.header["Dpop"]) > 0 || signatures > 0:
+	case byCertificate:
+		proofs.Outcome, proofs.Why = NotChecked, "the proof is the connection with the client's certificate"
+	default:
 		proofs.Outcome, proofs.Reason = Fail, "proof-missing"
 		proofs.Expected, proofs.Got = "a DPoP proof or a message signature", "neither"
 	}
