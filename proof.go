@@ -27,6 +27,7 @@ type proof struct {
 	key         keys.Thumbprint
 	algorithm   string
 	covered     []string
+	few         [4]string // where covered lies, unless it is longer
 	bodyCovered bool
 	made        time.Time
 	until       time.Time           // the end of the certificate that proved, or zero
@@ -154,11 +155,7 @@ func (v *Verifier) cover(out *proof, scheme Scheme, sig *httpsig.Signature, dema
 		}
 	}
 	out.bodyCovered = sig.Input().Covers(digestComponent)
-	components := sig.Input().Components()
-	out.covered = make([]string, len(components))
-	for i, c := range components {
-		out.covered[i] = c.String()
-	}
+	out.covered = sig.Input().AppendComponents(out.few[:0])
 	return nil
 }
 

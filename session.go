@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,20 +126,25 @@ type ticket struct {
 	secret  []byte // of the client's messages
 	answers []byte // the same, of the server's
 	key     *httpsig.Key
-	token   *accesstoken.Token
+	token   accesstoken.Token
 }
 
-// open opens a ticket, or remembers it.
-func (s *sessions) open(sealed, audience string) (*ticket, error) {
+// open opens a ticket for a request to uri, or remembers it.
+func (s *sessions) open(sealed, uri string, now time.Time) (*ticket, error) {
 	cache := s.opened.Load() // before the ticket is opened: see RotateSecrets
-	if t := cache.find(sealed); t != nil && t.Audience == audience && s.now().Before(t.Expires) {
+	t := cache.find(sealed)
+	if t != nil && now.Before(t.Expires) && t.isFor(uri) {
 		return t, nil
+	}
+	audience, err := popsession.Audience(uri)
+	if err != nil {
+		return nil, err
 	}
 	opened, err := s.server.Open(sealed, audience)
 	if err != nil {
 		return nil, err
 	}
-	t := &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), answers: opened.Keys.ResponseSecret(), token: tokenOf(opened)}
+	t = &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), answers: opened.Keys.ResponseSecret(), token: tokenOf(opened)}
 	if t.key, err = httpsig.NewHMACKey(t.secret); err != nil {
 		return nil, err
 	}
@@ -146,21 +152,30 @@ func (s *sessions) open(sealed, audience string) (*ticket, error) {
 	return t, nil
 }
 
-func (t *ticket) info() *SessionInfo {
-	return &SessionInfo{
+// isFor tells whether uri is of the ticket's audience. The audience is in its normal form, with which a URI mostly begins.
+func (t *ticket) isFor(uri string) bool {
+	if rest, ok := strings.CutPrefix(uri, t.Audience); ok && (rest == "" || strings.IndexByte("/?#", rest[0]) >= 0) {
+		return true
+	}
+	audience, err := popsession.Audience(uri)
+	return err == nil && audience == t.Audience
+}
+
+func (t *ticket) info() SessionInfo {
+	return SessionInfo{
 		ID: t.ID, Scheme: Scheme(t.Scheme), Algorithm: t.Algorithm, ProvedAt: t.ProvedAt, Began: t.Issued, Ends: t.Expires,
 	}
 }
 
 // tokenOf is the token that the session began with, as far as the ticket holds it.
-func tokenOf(t *popsession.Ticket) *accesstoken.Token {
+func tokenOf(t *popsession.Ticket) accesstoken.Token {
 	c := accesstoken.Confirmation{Binding: accesstoken.Binding(t.Confirmation)}
 	if c.Binding == accesstoken.BoundX5T {
 		c.Certificate = t.Thumbprint
 	} else {
 		c.Thumbprint = t.Thumbprint
 	}
-	return &accesstoken.Token{
+	return accesstoken.Token{
 		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, ID: t.TokenID, Audience: t.TokenAudience, Scope: t.Scope,
 		Expires: t.TokenExpires, Hash: t.TokenHash, Confirmation: c,
 	}
@@ -201,15 +216,12 @@ func (c *ticketCache) keep(sealed string, t *ticket) {
 
 // resume verifies a request of a session: ticket, policy, MAC, freshness by the client's clock, coverage.
 func (v *Verifier) resume(r *http.Request, cred credential, uri, special string) (*accesstoken.Token, *proof, error) {
-	audience, err := popsession.Audience(uri)
+	now := v.sessions.now()
+	t, err := v.sessions.open(cred.token, uri, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := v.sessions.open(cred.token, audience)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := v.admitSession(t); err != nil {
+	if err := v.admitSession(t, now); err != nil {
 		return nil, nil, err
 	}
 	sig, err := v.verifySignature(v.sessions.verifier, r, t.key, uri, special)
@@ -221,26 +233,33 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err != nil {
 		return nil, nil, err
 	}
-	made, err := v.checkAge(in.Created(), t.ClockOffset)
+	made, err := v.checkAge(now, in.Created(), t.ClockOffset)
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &proof{
+	// With what it points to in one allocation.
+	p := new(struct {
+		proof
+		marked replay.Mark
+		info   SessionInfo
+	})
+	p.marked = replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires}
+	p.info = t.info()
+	p.proof = proof{
 		scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
-		mark:    &replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
-		session: t.info(), label: in.Label(), answers: t.answers,
+		mark: &p.marked, session: &p.info, label: in.Label(), answers: t.answers,
 	}
-	return t.token, p, v.coverSession(r, p, t, sig)
+	return &t.token, &p.proof, v.coverSession(r, &p.proof, t, sig)
 }
 
 // admitSession tells whether the policy takes a MAC from this session.
-func (v *Verifier) admitSession(t *ticket) error {
+func (v *Verifier) admitSession(t *ticket, now time.Time) error {
 	switch {
 	case v.rules.RequireSignature:
 		return &Refusal{Reason: ReasonSessionRefused, Part: "Authorization scheme", Expected: v.rules.schemeNames(), Got: string(SchemeSession)}
 	case !v.rules.accepts(Scheme(t.Scheme)):
 		return &Refusal{Reason: ReasonSessionRefused, Part: "session", Expected: v.rules.schemeNames(), Got: t.Scheme}
-	case v.rules.MaxSessionAge > 0 && v.sessions.now().Sub(t.Issued) > v.rules.MaxSessionAge:
+	case v.rules.MaxSessionAge > 0 && now.Sub(t.Issued) > v.rules.MaxSessionAge:
 		return &Refusal{Reason: string(popsession.Expired), Part: "session", Expected: "at most " + v.rules.MaxSessionAge.String() + " old"}
 	}
 	return nil
@@ -250,8 +269,8 @@ func (v *Verifier) admitSession(t *ticket) error {
 // how long that proof was on its way, which can't be told from a slow clock; so the request may be fresh either by the
 // client's clock so corrected or as it is. It returns the earlier of the two times: what is remembered since a start must
 // not depend on the friendlier reading.
-func (v *Verifier) checkAge(created time.Time, offset time.Duration) (earlier time.Time, err error) {
-	now, corrected := v.sessions.now(), created.Add(-offset)
+func (v *Verifier) checkAge(now, created time.Time, offset time.Duration) (earlier time.Time, err error) {
+	corrected := created.Add(-offset)
 	err = v.fresh(now.Sub(corrected))
 	if err != nil && v.fresh(now.Sub(created)) == nil {
 		err = nil

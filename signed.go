@@ -8,7 +8,6 @@ import (
 
 	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/httpsig"
-	"github.com/holdfast-project/holdfast/popsession"
 	"github.com/holdfast-project/holdfast/replay"
 	"github.com/holdfast-project/holdfast/signedurl"
 )
@@ -31,15 +30,12 @@ func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*acces
 	if len(r.Header["Authorization"]) > 0 {
 		return nil, nil, &Refusal{Reason: ReasonCredentialAmbiguous, Section: "RFC 6750, section 2", Part: "Authorization", Expected: "none beside a signed URL"}
 	}
-	audience, err := popsession.Audience(uri)
+	now := v.sessions.now()
+	t, err := v.sessions.open(u.Ticket(), uri, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := v.sessions.open(u.Ticket(), audience)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := v.admitSession(t); err != nil {
+	if err := v.admitSession(t, now); err != nil {
 		return nil, nil, err
 	}
 	if err := v.verifyURL(r, u, t); err != nil {
@@ -48,11 +44,11 @@ func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*acces
 	if demanded := v.rules.demanded(r, false); len(demanded) > 0 || hasBody(r) {
 		return nil, nil, uncovered(SchemeSignedURL, "fields or body", demanded)
 	}
-	token := *t.token
+	token, info := t.token, t.info()
 	token.Expires = t.Expires // what outlives a request, a WebSocket, ends with its session
 	p := &proof{
 		scheme: SchemeSignedURL, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: u.Created(), covered: []string{`"@method"`, `"@target-uri"`},
-		session: t.info(),
+		session: &info,
 		// By whichever clock makes the claim earlier and hold for longer: see verifyURL.
 		uses: []replay.Claim{{
 			Owner: t.Thumbprint, ID: "url " + u.Nonce(),

@@ -2,6 +2,7 @@ package httpsig
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/holdfast-project/holdfast/internal/sfv"
 )
@@ -121,7 +122,10 @@ func (b *baseBuilder) appendDerived(dst []byte, c *Component, all []Component) (
 // appendQueryParam appends the value of a parameter that occurs exactly once (RFC 9421, section 2.2.8).
 func (b *baseBuilder) appendQueryParam(dst []byte, c *Component, all []Component) ([]byte, error) {
 	if b.hits == nil {
-		b.hits = queryHits(all, b.target.query)
+		// The query as the message has it. It is that of b.target, but keeping a part of b would keep every message that
+		// is verified on the heap.
+		_, query, _ := strings.Cut(b.request.TargetURI, "?")
+		b.hits = queryHits(all, query)
 	}
 	hit := b.hits[c.arg]
 	if hit.count != 1 {

@@ -2,6 +2,7 @@ package httpsig
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/holdfast-project/holdfast/internal/sfv"
@@ -25,7 +26,8 @@ type Input struct {
 	created    int64
 	expires    int64
 	has        paramSet
-	problem    error // the first rule of the RFC that the components or parameters break by themselves
+	problem    error        // the first rule of the RFC that the components or parameters break by themselves
+	few        [4]Component // where components lie, unless they are more
 }
 
 // paramSet is a set of the signature parameters that this package knows.
@@ -133,6 +135,15 @@ func (in *Input) hasParam(name string) bool {
 // Components returns the covered components in their order.
 func (in *Input) Components() []Component { return append([]Component(nil), in.components...) }
 
+// AppendComponents appends the text of each covered component to dst, in their order.
+func (in *Input) AppendComponents(dst []string) []string {
+	dst = slices.Grow(dst, len(in.components))
+	for i := range in.components {
+		dst = append(dst, in.components[i].id)
+	}
+	return dst
+}
+
 // Covers reports whether exactly c is covered, with the same parameters.
 func (in *Input) Covers(c Component) bool { return in.covers(&c) }
 
@@ -229,7 +240,11 @@ func (in *Input) parseComponents(m *sfv.Member) error {
 		canonical = &list[0]
 	}
 	in.params = canonical.Text
-	in.components = make([]Component, len(m.Items))
+	if n := len(m.Items); n <= len(in.few) {
+		in.components = in.few[:n:n]
+	} else {
+		in.components = make([]Component, n)
+	}
 	for i := range m.Items {
 		// The parameters are those received, of which one may be repeated.
 		if err := in.components[i].set(&m.Items[i], canonical.Items[i].Text); err != nil && in.problem == nil {

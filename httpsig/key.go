@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/holdfast-project/holdfast/keys"
 )
@@ -58,11 +59,16 @@ func NewJOSEKey(pub *keys.Public) (*Key, error) {
 
 // NewHMACKey binds a shared secret of at least 16 bytes to hmac-sha256. Whoever verifies with it can forge.
 func NewHMACKey(secret []byte) (*Key, error) {
-	m, err := newMACs(secret)
-	if err != nil {
+	if err := checkSecret(secret); err != nil {
 		return nil, err
 	}
-	return &Key{alg: HMACSHA256, macs: m}, nil
+	k := new(struct { // one allocation
+		Key
+		macs macs
+	})
+	k.macs.init(secret)
+	k.Key = Key{alg: HMACSHA256, macs: &k.macs}
+	return &k.Key, nil
 }
 
 // Algorithm returns the registry name, or "" for a JOSE key.
@@ -163,9 +169,14 @@ func fits(pub *keys.Public, alg keys.Algorithm) bool {
 // minSecret is the shortest secret of an hmac key: 128 bits.
 const minSecret = 16
 
-// macs makes HMAC-SHA256 values under one secret. Its states keep the two keyed blocks hashed: a base of 400 bytes takes
-// 0.46 µs instead of 0.93 µs with a new state for each.
+// macs makes HMAC-SHA256 values under one secret. From the second one on, states that keep the two keyed blocks hashed are
+// used again: a base of 400 bytes takes 0.46 µs instead of 0.93 µs with a new state for each.
 type macs struct {
+	secret []byte
+	short  [sha256.Size]byte // where secret lies, unless it is longer
+	// A pool that is touched costs more than a MAC does, so the first one, which is the only one under the key of a
+	// session whose tickets aren't remembered, goes without.
+	used atomic.Bool
 	pool sync.Pool // of *mac
 }
 
@@ -174,29 +185,57 @@ type mac struct {
 	sum [sha256.Size]byte
 }
 
-func newMACs(secret []byte) (*macs, error) {
+func checkSecret(secret []byte) error {
 	if len(secret) < minSecret {
-		return nil, fmt.Errorf("httpsig: an hmac secret of less than %d bytes", minSecret)
+		return fmt.Errorf("httpsig: an hmac secret of less than %d bytes", minSecret)
 	}
-	secret = append([]byte(nil), secret...)
+	return nil
+}
+
+func newMACs(secret []byte) (*macs, error) {
+	if err := checkSecret(secret); err != nil {
+		return nil, err
+	}
 	m := new(macs)
-	m.pool.New = func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }
+	m.init(secret)
 	return m, nil
 }
 
+// init takes a copy of the secret.
+func (m *macs) init(secret []byte) { m.secret = append(m.short[:0], secret...) }
+
+// state returns a state that nothing was written to, and whether it is for m.pool when it is done with.
+func (m *macs) state() (h *mac, again bool) {
+	if !m.used.Load() {
+		m.used.Store(true) // two that come here at once both go without
+		return m.newState(), false
+	}
+	if h, ok := m.pool.Get().(*mac); ok {
+		h.Reset()
+		return h, true
+	}
+	return m.newState(), true
+}
+
+func (m *macs) newState() *mac { return &mac{Hash: hmac.New(sha256.New, m.secret)} }
+
 // appendMAC appends the MAC of base.
 func (m *macs) appendMAC(dst, base []byte) []byte {
-	h := m.pool.Get().(*mac)
-	defer m.pool.Put(h)
-	h.Reset()
+	h, again := m.state()
 	h.Write(base)
-	return append(dst, h.Sum(h.sum[:0])...)
+	dst = append(dst, h.Sum(h.sum[:0])...)
+	if again {
+		m.pool.Put(h)
+	}
+	return dst
 }
 
 func (m *macs) verify(base, signature []byte) bool {
-	h := m.pool.Get().(*mac)
-	defer m.pool.Put(h)
-	h.Reset()
+	h, again := m.state()
 	h.Write(base)
-	return hmac.Equal(h.Sum(h.sum[:0]), signature)
+	ok := hmac.Equal(h.Sum(h.sum[:0]), signature)
+	if again {
+		m.pool.Put(h)
+	}
+	return ok
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -215,35 +216,49 @@ func (s *Signer) Sign(m *Message) (Fields, error) {
 	}
 	buf := getScratch(&s.pool)
 	defer buf.release(&s.pool)
-	params, err := s.appendParams(buf.signature[:0], list)
-	if err != nil {
+	var err error
+	if buf.signature, err = s.appendInput(buf.signature[:0], list); err != nil {
 		return Fields{}, err
 	}
-	in.params = string(params)
+	var out Fields
+	out.SignatureInput = string(buf.signature)
+	in.params = out.SignatureInput[len(s.label)+len("="):]
 	b := newBaseBuilder(m, s.fields, &buf.covered)
-	if buf.base, err = b.append(buf.base[:0], &in); err != nil {
+	base, err := b.append(buf.base[:0], &in)
+	if err != nil {
 		return Fields{}, labelled(err, s.label)
 	}
-	signature, err := s.sign(buf.base)
-	if err != nil {
+	buf.base = base
+	if buf.signature, err = s.appendSignature(buf.signature[:0], base); err != nil {
 		return Fields{}, fmt.Errorf("httpsig: signing: %w", err)
 	}
-	return Fields{
-		SignatureInput: s.label + "=" + in.params,
-		Signature:      s.label + "=:" + base64.StdEncoding.EncodeToString(signature) + ":",
-	}, nil
+	out.Signature = string(buf.signature)
+	return out, nil
 }
 
-func (s *Signer) sign(base []byte) ([]byte, error) {
+// appendSignature appends the member of Signature.
+func (s *Signer) appendSignature(dst, base []byte) ([]byte, error) {
+	var sum [sha256.Size]byte
+	var octets []byte
 	if s.macs != nil {
-		return s.macs.appendMAC(nil, base), nil
+		octets = s.macs.appendMAC(sum[:0], base)
+	} else {
+		var err error
+		if octets, err = s.key.Sign(base); err != nil {
+			return dst, err
+		}
 	}
-	return s.key.Sign(base)
+	dst = append(dst, s.label...)
+	dst = append(dst, "=:"...)
+	dst = base64.StdEncoding.AppendEncode(dst, octets)
+	return append(dst, ':'), nil
 }
 
-// appendParams appends the inner list with the parameters of this signature.
-func (s *Signer) appendParams(dst []byte, list string) ([]byte, error) {
+// appendInput appends the member of Signature-Input: the inner list with the parameters of this signature.
+func (s *Signer) appendInput(dst []byte, list string) ([]byte, error) {
 	created := s.now().Unix()
+	dst = append(dst, s.label...)
+	dst = append(dst, '=')
 	dst = append(dst, list...)
 	dst = append(dst, ");created="...)
 	dst = strconv.AppendInt(dst, created, 10)

@@ -118,7 +118,8 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 type Signature struct {
 	in    Input
 	key   *Key
-	value sfv.Value // of the member of Signature
+	value sfv.Value     // of the member of Signature
+	alone [1]*Signature // what Verify returns, if this is the only one: its slice costs no allocation
 }
 
 // Input returns its parameters and components.
@@ -238,6 +239,9 @@ func (v *Verifier) selectSignatures(m *Message, buf *scratch) ([]*Signature, err
 			return nil, s.in.refuse(Malformed, "4", signatureField, "the labels of Signature-Input")
 		}
 		s.value = value.Value
+		if sigs == nil {
+			sigs = s.alone[:0]
+		}
 		sigs = append(sigs, s)
 	}
 	switch {
