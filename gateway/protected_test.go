@@ -363,6 +363,9 @@ func TestAnswerBeforeTheBodyEnds(t *testing.T) {
 	if res.StatusCode != http.StatusRequestEntityTooLarge || body != "too much\n" {
 		t.Errorf("got %d %q, want the upstream's answer", res.StatusCode, body)
 	}
+	if !res.Close {
+		t.Error("the connection goes on, with what is left of the body before the next request")
+	}
 	if got := s.observed.last(); got != "" {
 		t.Errorf("observers were told %q last, want the verdict alone", got)
 	}

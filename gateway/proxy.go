@@ -30,6 +30,7 @@ type exchange struct {
 	path    string                // for the upstream
 	header  http.Header           // of the answer, from before the upstream was asked
 	failed  atomic.Pointer[error] // why the client's body couldn't be read to its end
+	whole   atomic.Bool           // the client's body was read to its end
 	told    bool                  // the client and the observers know
 	trailer http.Header           // of the upstream's request, by name; values come with the end of the client's body
 	cancel  context.CancelFunc    // ends the exchange
@@ -94,6 +95,16 @@ func (x *exchange) bodyEnded(err error) {
 	}
 	for name := range x.trailer {
 		x.trailer[name] = x.request.Trailer[name]
+	}
+	x.whole.Store(true)
+}
+
+// closeUnlessWhole has the client's connection closed behind an answer that comes before the end of the request. The
+// upstream's request may still be reading the body then: where it is stopped, what is left would be taken for another
+// request (RFC 9112, section 9.3).
+func (x *exchange) closeUnlessWhole(answer http.Header) {
+	if x.request.ProtoMajor == 1 && x.request.ContentLength != 0 && !x.whole.Load() {
+		answer.Set("Connection", "close")
 	}
 }
 
@@ -269,6 +280,7 @@ func (g *Gateway) modify(res *http.Response) error {
 		})
 	}
 	maps.Copy(res.Header, x.header)
+	x.closeUnlessWhole(res.Header)
 	if x.verdict == nil {
 		return nil
 	}
@@ -290,6 +302,7 @@ func isEventStream(media string) bool {
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
 	maps.Copy(w.Header(), x.header)
+	x.closeUnlessWhole(w.Header())
 	if failed := x.failed.Load(); failed != nil {
 		refusal := bodyRefusal(*failed)
 		x.told = true

@@ -175,7 +175,11 @@ func (b *balancer) pass(c net.Conn) {
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { io.Copy(s, c); s.(*net.TCPConn).CloseWrite() })
+	wg.Go(func() {
+		io.Copy(s, c)
+		s.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, c) // closing with something unread would take an answer back that is on its way
+	})
 	wg.Go(func() { io.Copy(c, s); c.(*net.TCPConn).CloseWrite() })
 	wg.Wait()
 }

@@ -234,24 +234,77 @@ type api struct {
 	served atomic.Int64 // requests that came to their end
 	cut    atomic.Int64 // those that didn't
 
-	mu   sync.Mutex
-	seen map[string]int // request target → how often; guarded by mu
+	mu      sync.Mutex
+	ended   *sync.Cond
+	running int                 // requests being served; guarded by mu
+	seen    map[string]*arrival // request target → what came; guarded by mu
 }
 
-func newAPI() *api { return &api{seen: map[string]int{}} }
+// arrival is what the API got of one request.
+type arrival struct {
+	times int
+	whole bool   // it had an end
+	bytes []byte // of the body, up to keptBytes
+}
+
+const keptBytes = 1 << 10
+
+func newAPI() *api {
+	a := &api{seen: map[string]*arrival{}}
+	a.ended = sync.NewCond(&a.mu)
+	return a
+}
 
 // ServeHTTP implements http.Handler.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	got := a.begin(r.RequestURI)
+	var head bytes.Buffer
 	hash := sha256.New()
-	if _, err := io.Copy(hash, r.Body); err != nil {
-		a.cut.Add(1)
-		return
+	_, err := io.Copy(&head, io.TeeReader(io.LimitReader(r.Body, keptBytes), hash))
+	if err == nil {
+		_, err = io.Copy(hash, r.Body)
 	}
-	a.served.Add(1)
+	a.end(got, head.Bytes(), err == nil)
+	if err == nil {
+		fmt.Fprintf(w, "%s %s %x", r.Method, r.RequestURI, hash.Sum(nil))
+	}
+}
+
+func (a *api) begin(target string) *arrival {
 	a.mu.Lock()
-	a.seen[r.RequestURI]++
-	a.mu.Unlock()
-	fmt.Fprintf(w, "%s %s %x", r.Method, r.RequestURI, hash.Sum(nil))
+	defer a.mu.Unlock()
+	a.running++
+	if a.seen[target] == nil {
+		a.seen[target] = new(arrival)
+	}
+	a.seen[target].times++
+	return a.seen[target]
+}
+
+func (a *api) end(got *arrival, head []byte, whole bool) {
+	if whole {
+		a.served.Add(1)
+	} else {
+		a.cut.Add(1)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running--
+	got.bytes, got.whole = head, got.whole || whole
+	a.ended.Broadcast()
+}
+
+// arrived returns what has come of a request, once none is being served any more.
+func (a *api) arrived(target string) arrival {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.running > 0 {
+		a.ended.Wait()
+	}
+	if got := a.seen[target]; got != nil {
+		return *got
+	}
+	return arrival{}
 }
 
 // repeated returns how many requests were served twice.
@@ -259,8 +312,8 @@ func (a *api) repeated() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := 0
-	for _, times := range a.seen {
-		n += times - 1
+	for _, got := range a.seen {
+		n += got.times - 1
 	}
 	return n
 }
