@@ -319,7 +319,7 @@ func TestNotChecked(t *testing.T) {
 			"DPoP proof: is one well-formed JWT", "DPoP proof: has the required claims", "DPoP proof: typ is dpop+jwt", "DPoP proof: alg is asymmetric and accepted",
 			"DPoP proof: jwk is a sound public key", "DPoP proof: signature", "DPoP proof: htm", "DPoP proof: htu", "DPoP proof: nonce", "DPoP proof: iat is fresh",
 			"DPoP proof: ath is the token's hash", "DPoP proof: key is the token's"}},
-		{"a certificate's token", "GET / HTTP/1.1\nHost: api.example\nAuthorization: Bearer " + p.token(t, `,"cnf":{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`) + "\n\n", nil, []string{
+		{"a certificate's token", "GET / HTTP/1.1\nHost: api.example\nAuthorization: Bearer " + p.token(t, `,"cnf":{"x5t#S256":"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}`) + "\n\n", nil, []string{
 			"credential: certificate is the one in cnf", "as a whole: carries a proof of possession"}},
 		{"no key of a signature", plain(t, httpsig.SignerConfig{Key: p.client, KeyID: "k9"}, "https://api.example/a?b=1"), nil, []string{
 			"signature sig1: key is known", "signature sig1: algorithm is the key's", "signature sig1: components are in the message", "signature sig1: signature"}},
