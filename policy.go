@@ -28,7 +28,7 @@ type Policy struct {
 	CoverBody bool
 	// Body says how a covered body is verified.
 	Body BodyMode
-	// BodyLimit bounds BodyBuffered, in bytes. If zero, 1 MiB.
+	// BodyLimit bounds BodyBuffered, and in both modes bodies whose digest is in the trailer, in bytes. If zero, 1 MiB.
 	BodyLimit int64
 	// Scope lists scopes that the token must have, all of them.
 	Scope []string

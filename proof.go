@@ -23,21 +23,23 @@ var (
 
 // proof is what a request's proof was found to say.
 type proof struct {
-	scheme      Scheme
-	key         keys.Thumbprint
-	algorithm   string
-	covered     []string
-	few         [4]string // where covered lies, unless it is longer
-	bodyCovered bool
-	made        time.Time
-	until       time.Time           // the end of the certificate that proved, or zero
-	uses        []replay.Claim      // what must be claimed before the request is let through
-	mark        *replay.Mark        // the same, of a session's request
-	session     *SessionInfo        // of a session's request
-	offer       *popsession.Offered // of a new session, covered by the proof
-	stream      *streamKey          // of a body that is covered chunk by chunk
-	label       string              // of the request's own signature, where that is the proof
-	answers     []byte              // the session's key for responses
+	scheme         Scheme
+	key            keys.Thumbprint
+	algorithm      string
+	covered        []string
+	few            [4]string // where covered lies, unless it is longer
+	bodyCovered    bool
+	digestCovered  bool // by Content-Digest in the header
+	trailerCovered bool // the same, in the trailer
+	made           time.Time
+	until          time.Time           // the end of the certificate that proved, or zero
+	uses           []replay.Claim      // what must be claimed before the request is let through
+	mark           *replay.Mark        // the same, of a session's request
+	session        *SessionInfo        // of a session's request
+	offer          *popsession.Offered // of a new session, covered by the proof
+	stream         *streamKey          // of a body that is covered chunk by chunk
+	own            ownSignature        // where that is the proof
+	answers        []byte              // the session's key for responses
 }
 
 // prove checks the proof that the token's confirmation asks for: signature, coverage and freshness.
@@ -85,7 +87,8 @@ func (v *Verifier) proveDPoP(r *http.Request, cred credential, token *accesstoke
 // signatureBeside verifies the message signature that accompanies a DPoP proof, or returns nil if there is none. One
 // that is there must hold, even where the policy doesn't ask for it.
 func (v *Verifier) signatureBeside(r *http.Request, p *dpop.Proof, uri, special string) (*httpsig.Signature, error) {
-	if _, ok := r.Header["Signature-Input"]; !ok {
+	_, header := r.Header["Signature-Input"]
+	if _, trailer := r.Trailer["Signature-Input"]; !header && !trailer {
 		return nil, nil
 	}
 	key, err := httpsig.NewJOSEKey(p.Key())
@@ -115,7 +118,7 @@ func (v *Verifier) proveHTTPSig(r *http.Request, token *accesstoken.Token, uri, 
 	in := sig.Input()
 	made := in.Created()
 	out := &proof{
-		scheme: SchemeHTTPSig, key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: made, label: in.Label(),
+		scheme: SchemeHTTPSig, key: key.Thumbprint(), algorithm: algorithmName(key, token.Confirmation), made: made, own: ownSignatureOf(r, in),
 		uses: []replay.Claim{{Owner: key.Thumbprint(), ID: "httpsig " + in.Nonce(), Made: made, Until: made.Add(v.age + max(v.skew, 0))}},
 	}
 	out.offer = v.offerOf(r, in.Covers(offerComponent))
@@ -137,7 +140,24 @@ func algorithmName(k *httpsig.Key, c accesstoken.Confirmation) string {
 	return string(c.Key.Algorithm())
 }
 
+// ownSignature is a request's own signature.
+type ownSignature struct {
+	label     string
+	lines     []string // of the field
+	inTrailer bool
+}
+
+func ownSignatureOf(r *http.Request, in *httpsig.Input) ownSignature {
+	if lines := r.Header["Signature"]; lines != nil {
+		return ownSignature{label: in.Label(), lines: lines}
+	}
+	return ownSignature{label: in.Label(), lines: r.Trailer["Signature"], inTrailer: true}
+}
+
 func (v *Verifier) verifySignature(by *httpsig.Verifier, r *http.Request, key *httpsig.Key, uri, special string) (*httpsig.Signature, error) {
+	if err := v.awaitTrailer(r); err != nil {
+		return nil, err
+	}
 	m := httpsig.RequestMessage(r, uri)
 	m.RequestTarget = special
 	sigs, err := by.Verify(r.Context(), m, func(context.Context, *httpsig.Input) (*httpsig.Key, error) { return key, nil })
@@ -150,11 +170,13 @@ func (v *Verifier) verifySignature(by *httpsig.Verifier, r *http.Request, key *h
 // cover checks what the policy demands and records what is covered.
 func (v *Verifier) cover(out *proof, scheme Scheme, sig *httpsig.Signature, demanded []httpsig.Component) error {
 	for _, c := range demanded {
-		if !sig.Input().Covers(c) {
+		inTrailer := c.String() == digestComponent.String() && sig.Input().Covers(trailerDigestComponent)
+		if !inTrailer && !sig.Input().Covers(c) {
 			return uncovered(scheme, c.String(), demanded)
 		}
 	}
-	out.bodyCovered = sig.Input().Covers(digestComponent)
+	out.digestCovered, out.trailerCovered = sig.Input().Covers(digestComponent), sig.Input().Covers(trailerDigestComponent)
+	out.bodyCovered = out.digestCovered || out.trailerCovered
 	out.covered = sig.Input().AppendComponents(out.few[:0])
 	return nil
 }
@@ -171,6 +193,11 @@ func (v *Verifier) guardBody(r *http.Request, p *proof) error {
 	}
 	if p.stream != nil {
 		return v.guardStream(r, p.stream)
+	}
+	if p.trailerCovered {
+		if err := guardTrailer(r); err != nil || !p.digestCovered {
+			return err
+		}
 	}
 	digests, err := contentdigest.Parse(r.Header["Content-Digest"])
 	if err != nil {

@@ -22,22 +22,24 @@ const (
 )
 
 var (
-	statusComponent          = httpsig.Components(`"@status"`)[0]
-	requestComponents        = httpsig.Components(`"@method";req`, `"@target-uri";req`)
-	responseComponents       = httpsig.Components(`"content-type"`, `"content-encoding"`, `"location"`)
-	trailerDigestComponent   = httpsig.Components(`"content-digest";tr`)[0]
-	dpopOfRequest            = httpsig.Components(`"dpop";req`)[0]
-	authorizationOfRequest   = httpsig.Components(`"authorization";req`)[0]
-	usualSignatureOfRequest  = httpsig.Components(`"signature";req;key="sig1"`)[0]
-	signatureOfRequestPrefix = `"signature";req;key="`
+	statusComponent         = httpsig.Components(`"@status"`)[0]
+	requestComponents       = httpsig.Components(`"@method";req`, `"@target-uri";req`)
+	responseComponents      = httpsig.Components(`"content-type"`, `"content-encoding"`, `"location"`)
+	trailerDigestComponent  = httpsig.Components(`"content-digest";tr`)[0]
+	dpopOfRequest           = httpsig.Components(`"dpop";req`)[0]
+	authorizationOfRequest  = httpsig.Components(`"authorization";req`)[0]
+	usualSignatureOfRequest = httpsig.Components(`"signature";req;key="sig1"`)[0]
 )
 
-// signatureOfRequest is the component that stands for the request's signature with a label.
-func signatureOfRequest(label string) (httpsig.Component, error) {
-	if label == "sig1" {
+// signatureOfRequest is the component that stands for the request's own signature. A label needs no escaping.
+func signatureOfRequest(own ownSignature) (httpsig.Component, error) {
+	switch {
+	case own.inTrailer:
+		return httpsig.ParseComponent(`"signature";req;tr;key="` + own.label + `"`)
+	case own.label == "sig1":
 		return usualSignatureOfRequest, nil
 	}
-	return httpsig.ParseComponent(signatureOfRequestPrefix + label + `"`)
+	return httpsig.ParseComponent(`"signature";req;key="` + own.label + `"`)
 }
 
 // response is how the answer to a verified request is signed (docs/protocol.md, section 8).
@@ -63,31 +65,36 @@ func (v *Verifier) responseTo(r *http.Request, p *proof, uri string) *response {
 		return nil
 	}
 	out := &response{
-		request: &httpsig.Message{Method: r.Method, TargetURI: uri, Header: http.Header{}},
+		request: &httpsig.Message{Method: r.Method, TargetURI: uri},
 		secret:  p.answers, signer: v.signer, optional: v.rules.response,
 		nonce: asked.nonce, frames: asked.frames && p.answers != nil, trailers: r.ProtoAtLeast(1, 1), buffer: v.rules.ResponseBuffer, now: v.now,
 	}
-	// Handlers may change the request; what is covered mustn't change with it.
-	covered := "Authorization"
-	switch p.scheme {
-	case SchemeSession, SchemeHTTPSig:
-		covered = "Signature"
-		var err error
-		if out.proof, err = signatureOfRequest(p.label); err != nil {
-			return nil // not a label: the request's signature would not have held
-		}
-	case SchemeDPoP:
-		covered, out.proof = "Dpop", dpopOfRequest
-	default:
-		out.proof = authorizationOfRequest
+	if err := out.cover(r, p); err != nil {
+		return nil // no component, though the signature held: there is nothing to bind the response to
 	}
-	out.request.Header[covered] = slices.Clone(r.Header[covered])
 	for _, c := range asked.fields {
 		if !hasComponent(out.optional, c) {
 			out.optional = append(slices.Clip(out.optional), c)
 		}
 	}
 	return out
+}
+
+// cover takes down what of the request is covered. Handlers may change the request.
+func (p *response) cover(r *http.Request, proved *proof) (err error) {
+	switch {
+	case proved.own.lines != nil:
+		p.proof, err = signatureOfRequest(proved.own)
+		at := http.Header{"Signature": slices.Clone(proved.own.lines)}
+		if p.request.Header = at; proved.own.inTrailer {
+			p.request.Header, p.request.Trailer = nil, at
+		}
+	case proved.scheme == SchemeDPoP:
+		p.proof, p.request.Header = dpopOfRequest, http.Header{"Dpop": slices.Clone(r.Header["Dpop"])}
+	default:
+		p.proof, p.request.Header = authorizationOfRequest, http.Header{"Authorization": slices.Clone(r.Header["Authorization"])}
+	}
+	return err
 }
 
 // asked is what a client wants of the signature of a response.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/holdfast-project/holdfast/contentdigest"
 	"github.com/holdfast-project/holdfast/httpsig"
@@ -254,9 +255,6 @@ func (w *responseWriter) sniff(next []byte) {
 	}
 }
 
-// proofTrailer are the fields of a response that is signed in its trailer.
-var proofTrailer = []string{"Content-Digest", "Signature-Input", "Signature"}
-
 // announceTrailer prepares a response whose length isn't known. Trailers of the handler with names of the proof's end here.
 func (w *responseWriter) announceTrailer() {
 	w.hash = sha256.New()
@@ -265,9 +263,15 @@ func (w *responseWriter) announceTrailer() {
 	if ambiguous(w.header) {
 		dropSignatures(w.header)
 	}
-	for _, name := range proofTrailer {
-		w.header["Trailer"] = append(w.header["Trailer"], name)
+	announced := slices.Clone(proofTrailer)
+	for _, line := range w.header["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); !slices.Contains(proofTrailer, name) {
+				announced = append(announced, name)
+			}
+		}
 	}
+	w.header["Trailer"] = []string{strings.Join(announced, ", ")}
 }
 
 // signTrailer signs a response that has ended. The signature isn't in the header, so that there may be others in that.
@@ -282,7 +286,11 @@ func (w *responseWriter) signTrailer() {
 		panic(http.ErrAbortHandler)
 	}
 	fields.Add(m.Trailer)
-	maps.Copy(w.w.Header(), m.Trailer)
+	live := w.w.Header()
+	for _, name := range proofTrailer {
+		delete(live, http.TrailerPrefix+name)
+	}
+	maps.Copy(live, m.Trailer)
 }
 
 // errUnsigned is what a handler gets from writing a response that can't be signed.

@@ -247,7 +247,7 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	p.info = t.info()
 	p.proof = proof{
 		scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
-		mark: &p.marked, session: &p.info, label: in.Label(), answers: t.answers,
+		mark: &p.marked, session: &p.info, own: ownSignatureOf(r, in), answers: t.answers,
 	}
 	return &t.token, &p.proof, v.coverSession(r, &p.proof, t, sig)
 }
@@ -297,7 +297,7 @@ func (v *Verifier) coverSession(r *http.Request, p *proof, t *ticket, sig *https
 	streams, body := in.Covers(streamComponent), hasBody(r)
 	demanded := v.rules.demanded(r, false)
 	switch {
-	case streams && in.Covers(digestComponent):
+	case streams && (in.Covers(digestComponent) || in.Covers(trailerDigestComponent)):
 		return &Refusal{Reason: ReasonCoverage, Part: "body", Expected: "content-digest or pop-stream", Got: "both", ErrorCode: codeInvalidSignature}
 	case body && !streams:
 		demanded = append(demanded, digestComponent)

@@ -222,12 +222,6 @@ func (c *responseCheck) awaitTrailer(ctx context.Context, resp *http.Response) {
 	})}
 }
 
-func dropProofTrailer(t http.Header) {
-	for _, name := range proofTrailer {
-		delete(t, name)
-	}
-}
-
 // protectedBody tells of content that isn't what was signed.
 type protectedBody struct{ io.ReadCloser }
 

@@ -284,6 +284,11 @@ func (g *Gateway) modify(res *http.Response) error {
 	if x.verdict == nil {
 		return nil
 	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if err := x.verdict.SignUpgrade(res.Header); err != nil {
+			return err
+		}
+	}
 	if expires := x.verdict.Token.Expires; !expires.IsZero() &&
 		(res.StatusCode == http.StatusSwitchingProtocols || isEventStream(res.Header.Get("Content-Type"))) {
 		// Such an answer has no end of its own; it mustn't outlive what let it in.

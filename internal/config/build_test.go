@@ -205,6 +205,7 @@ func TestGatewayConfigRefuses(t *testing.T) {
 		{"resource over http", "  trusted_peers", "  resource: http://api.example\n  trusted_peers", `holdfast.yaml:4: gateway.resource: resourcemeta: resource-identifier: resource: expected an https URL, or http on loopback, without fragment, got "http://api.example": neither https nor http on a loopback address`},
 		{"a name of no resource", "  external_origin: https://api.example\n", "  hosts: [api.example]\n  resource_name: Orders\n", "gateway.resource: required with resource_name and resource_keys_also_file, as external_origin is no https URL"},
 		{"keys beside none", "  trusted_peers", "  resource_keys_also_file: jwks.json\n  trusted_peers", "gateway.resource_key_file: required with resource_keys_also_file"},
+		{"signed responses without a key", "      body: buffered\n", "      body: buffered\n      sign_responses: true\n", "holdfast.yaml:16: gateway.routes[0].sign_responses: needs gateway.resource_key_file"},
 		{"no origin", "  external_origin: https://api.example\n", "", "gateway.external_origin: required, unless hosts are given (or in the environment: HOLDFAST_GATEWAY_EXTERNAL_ORIGIN)"},
 		{"origin and hosts", "  external_origin: https://api.example\n", "  external_origin: https://api.example\n  hosts: [api.example]\n", "holdfast.yaml:3: gateway.hosts: give external_origin or hosts, not both"},
 		{"no audience", "  audience: https://api.example\n", "", "gateway.audience: required (or in the environment: HOLDFAST_GATEWAY_AUDIENCE)"},

@@ -174,7 +174,7 @@ func TestEnvironmentRefuses(t *testing.T) {
 		{"zero", "HOLDFAST_ADMIN_GRACE", "0s", "HOLDFAST_ADMIN_GRACE: admin.grace: must be more than 0"},
 		{"none of a few", "HOLDFAST_LOG_LEVEL", "loud", `HOLDFAST_LOG_LEVEL: log.level: want one of debug, info, warn, error, got "loud"`},
 		{"list", "HOLDFAST_GATEWAY_HOSTS", "api.example", "HOLDFAST_GATEWAY_HOSTS:1: gateway.hosts: want a list, got text"},
-		{"unknown key in a list", "HOLDFAST_GATEWAY_ROUTES", "[{pat: /}]", "HOLDFAST_GATEWAY_ROUTES:1: gateway.routes[0].pat: unknown key; the keys here are host, path, methods, upstream, strip_prefix, schemes, scope, cover, cover_body, body, body_limit, bearer, require_signature, max_session_age, replay, insecure_public"},
+		{"unknown key in a list", "HOLDFAST_GATEWAY_ROUTES", "[{pat: /}]", "HOLDFAST_GATEWAY_ROUTES:1: gateway.routes[0].pat: unknown key; the keys here are host, path, methods, upstream, strip_prefix, schemes, scope, cover, cover_body, body, body_limit, bearer, require_signature, max_session_age, sign_responses, cover_response, replay, insecure_public"},
 		{"not YAML", "HOLDFAST_GATEWAY_HOSTS", "[", "HOLDFAST_GATEWAY_HOSTS: gateway.hosts: yaml: line 1: did not find expected node content"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -36,7 +36,7 @@ type Gateway struct {
 	DPoPAlgorithms       []string      `yaml:"dpop_algorithms" help:"Algorithms of DPoP proofs. If empty, ECDSA and Ed25519; RSA only if named."`
 	Realm                string        `yaml:"realm" help:"Named in challenges, if set."`
 	Replay               Replay        `yaml:"replay"`
-	ResourceKeyFile      string        `yaml:"resource_key_file" help:"The resource's private JWK, as written by holdfast key new. It signs the answers that begin sessions; required with sessions.secrets. Its public half is published."`
+	ResourceKeyFile      string        `yaml:"resource_key_file" help:"The resource's private JWK, as written by holdfast key new. It signs the answers that begin sessions, and responses where a request or a route asks for it; required with sessions.secrets and sign_responses. Its public half is published."`
 	ResourceKeysAlsoFile string        `yaml:"resource_keys_also_file" help:"A JWK Set of further public keys to publish: in a rotation, the next and the previous one."`
 	Resource             string        `yaml:"resource" help:"The resource identifier that metadata is published for (RFC 9728): an https URL. If empty, external_origin; without either, no metadata is published."`
 	ResourceName         string        `yaml:"resource_name" help:"The resource's name for people, in its metadata."`
@@ -89,6 +89,8 @@ type Route struct {
 	Bearer           string        `yaml:"bearer" default:"refuse" enum:"refuse,observe" help:"What happens to unbound tokens. observe lets whoever has a copy of one in, and logs it."`
 	RequireSignature bool          `yaml:"require_signature" default:"false" help:"Refuse the MACs of sessions: each request needs a signature by the client's key."`
 	MaxSessionAge    time.Duration `yaml:"max_session_age" help:"Refuse the MACs of older sessions. If empty, as long as a session lasts."`
+	SignResponses    bool          `yaml:"sign_responses" default:"false" help:"Sign every response, and not only those to requests that ask for it; needs resource_key_file."`
+	CoverResponse    []string      `yaml:"cover_response" help:"Fields that signatures of responses cover beyond content-type, content-encoding and location."`
 	Replay           string        `yaml:"replay" default:"node" enum:"node,off" help:"A proof is good once on this node, or, with off, until it is too old."`
 	InsecurePublic   bool          `yaml:"insecure_public" default:"false" help:"Let everybody in, without any proof."`
 }
@@ -137,6 +139,9 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 		cfg.UpstreamTLS = b.roots("gateway.upstream_ca_file", s.UpstreamCAFile)
 	}
 	for i, r := range s.Routes {
+		if r.SignResponses && s.ResourceKeyFile == "" {
+			b.fail(fmt.Sprintf("gateway.routes[%d].sign_responses", i), "needs gateway.resource_key_file")
+		}
 		cfg.Routes = append(cfg.Routes, b.route(fmt.Sprintf("gateway.routes[%d]", i), r, s.TLS.asks()))
 	}
 	t := b.tokens(ctx, "gateway", s)
@@ -238,7 +243,8 @@ func (b *builder) route(path string, r Route, asks bool) gateway.Route {
 	out := gateway.Route{
 		Host: r.Host, Path: r.Path, Methods: r.Methods, StripPrefix: r.StripPrefix, InsecurePublic: r.InsecurePublic,
 		Policy: holdfast.Policy{Cover: r.Cover, CoverBody: r.CoverBody, BodyLimit: r.BodyLimit, Scope: r.Scope,
-			RequireSignature: r.RequireSignature, MaxSessionAge: r.MaxSessionAge},
+			RequireSignature: r.RequireSignature, MaxSessionAge: r.MaxSessionAge,
+			SignResponses: r.SignResponses, CoverResponse: r.CoverResponse},
 	}
 	var err error
 	if out.Upstream, err = url.Parse(r.Upstream); err != nil {
