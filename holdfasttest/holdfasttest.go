@@ -20,6 +20,8 @@ import (
 	"github.com/holdfast-project/holdfast"
 	"github.com/holdfast-project/holdfast/accesstoken"
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/issuer/signing"
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
@@ -63,8 +65,14 @@ func NewServer(t testing.TB) *Server {
 		c.Scope, c.Audience = []string{"read", "write"}, []string{Audience}
 		registered = append(registered, c)
 	}
+	fleetSecret := []byte(rand.Text() + rand.Text())
+	database, err := store.Open(t.Context(), "sqlite::memory:")
+	s.must(err)
+	t.Cleanup(func() { s.must(database.Close()) })
+	ring, err := signing.Open(t.Context(), signing.Config{Store: database, Secrets: [][]byte{fleetSecret}})
+	s.must(err)
 	is, err := issuer.New(issuer.Config{
-		Issuer: s.IssuerURL, Signer: s.signer(), Clients: registered, Secret: []byte(rand.Text() + rand.Text()), Replay: s.guard(),
+		Issuer: s.IssuerURL, Store: database, Keys: ring, Clients: registered, Secret: fleetSecret, Replay: s.guard(),
 	})
 	s.must(err)
 	handler = is.Handler()

@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/issuer/signing"
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
@@ -24,7 +27,13 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer, err := keys.Generate(keys.ES256)
+	fleetSecret := []byte(strings.Repeat("random bytes ", 3))
+	database, err := store.Open(context.Background(), "sqlite::memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer database.Close()
+	ring, err := signing.Open(context.Background(), signing.Config{Store: database, Secrets: [][]byte{fleetSecret}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -34,8 +43,9 @@ func Example() {
 	}
 	as, err := issuer.New(issuer.Config{
 		Issuer: url,
-		Signer: signer,
-		Secret: []byte(strings.Repeat("random bytes ", 3)),
+		Store:  database,
+		Keys:   ring,
+		Secret: fleetSecret,
 		Replay: guard,
 		Clients: []issuer.Client{{
 			ID: "reporter", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash,

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -16,6 +17,8 @@ import (
 	"github.com/holdfast-project/holdfast/contentdigest"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/issuer/signing"
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
@@ -91,7 +94,6 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	}
 	cfg := Config{
 		Issuer: testIssuer,
-		Signer: newKey(t, keys.ES256, ""),
 		Secret: []byte(strings.Repeat("s", 32)),
 		Now:    func() time.Time { return testNow },
 		Clients: []Client{
@@ -118,11 +120,43 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 		f.guard = newGuard(t, cfg.Now)
 		cfg.Replay = f.guard
 	}
+	if cfg.Store == nil {
+		cfg.Store, cfg.Keys = openStore(t, cfg.Now)
+	}
 	f.cfg = cfg
 	if f.Server, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// signer is the key that signs tokens.
+func (f *fixture) signer(t testing.TB) *keys.Signer {
+	t.Helper()
+	signer, err := f.keys.Signer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// openStore makes an empty database with signing keys.
+func openStore(t testing.TB, now func() time.Time) (*store.Store, *signing.Ring) {
+	t.Helper()
+	s, err := store.Open(t.Context(), "sqlite::memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ring, err := signing.Open(t.Context(), signing.Config{Store: s, Secrets: [][]byte{bytes.Repeat([]byte("s"), 32)}, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, ring
 }
 
 // newKey makes a key with a kid. EdDSA names the key's type in its JWK as older ones do.

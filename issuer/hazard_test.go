@@ -2,11 +2,8 @@ package issuer
 
 import (
 	"context"
-	"crypto"
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,7 +14,6 @@ import (
 
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
-	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
 
@@ -230,32 +226,19 @@ func TestClockOffsets(t *testing.T) {
 	}
 }
 
-// brokenKey is a key in hardware that doesn't answer.
-type brokenKey struct{ ed25519.PrivateKey }
-
-func (brokenKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
-	return nil, errors.New("no answer from the card")
-}
-
 // A token that can't be signed costs its client nothing.
-func TestSignerFails(t *testing.T) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := keys.NewSigner(brokenKey{private}, "card", keys.Ed25519)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := newFixture(t, func(cfg *Config) { cfg.Signer = signer })
+func TestNoSigningKey(t *testing.T) {
+	now := testNow
+	f := newFixture(t, func(cfg *Config) { cfg.Store, cfg.Keys = openStore(t, func() time.Time { return now }) })
+	now = now.Add(365 * 24 * time.Hour) // for the ring, which knows no key of then
 	q := f.asserted(t, nil)
 	f.addProof(t, q, nil)
 	got := f.send(t, q)
-	checkRefused(t, got, http.StatusInternalServerError, "server_error", Failed)
+	checkRefused(t, got, http.StatusServiceUnavailable, "temporarily_unavailable", Unavailable)
 	if len(f.guard.claims) != 0 || got.event.TokenID != "" {
 		t.Errorf("got %d claims, token id %q", len(f.guard.claims), got.event.TokenID)
 	}
-	if text := got.event.Refusal.Error(); !strings.HasPrefix(text, "issuer: failed, token: ") {
+	if text := got.event.Refusal.Error(); !strings.HasPrefix(text, "issuer: unavailable, token: ") {
 		t.Errorf("got %q", text)
 	}
 }

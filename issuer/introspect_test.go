@@ -69,7 +69,7 @@ func TestIntrospectInactive(t *testing.T) {
 	f := newFixture(t, func(cfg *Config) { cfg.Now = func() time.Time { return now } })
 	stranger := newFixture(t, nil)
 	token, claims := f.grantFor(t, "any")
-	header := map[string]any{"typ": "at+jwt", "alg": "ES256", "kid": f.public.KeyID()}
+	header := map[string]any{"typ": "at+jwt", "alg": "ES256", "kid": f.signer(t).Public().KeyID()}
 	strangers, _ := stranger.grantFor(t, "any")
 	reseal := func(signer *keys.Signer, change func()) string {
 		savedHeader, savedClaims := maps.Clone(header), maps.Clone(claims)
@@ -84,7 +84,7 @@ func TestIntrospectInactive(t *testing.T) {
 		active             bool
 	}{
 		{"active", "rs", token, testNow, true},
-		{"sealed again", "rs", reseal(f.signer, nothing), testNow, true},
+		{"sealed again", "rs", reseal(f.signer(t), nothing), testNow, true},
 		{"of another audience", "other-rs", token, testNow, false},
 		{"in its last second", "rs", token, testNow.Add(299 * time.Second), true},
 		{"expired", "rs", token, testNow.Add(300 * time.Second), false},
@@ -92,10 +92,10 @@ func TestIntrospectInactive(t *testing.T) {
 		{"signature changed", "rs", token[:len(token)-8] + "AAAAAAAA", testNow, false},
 		{"of another issuer", "rs", strangers, testNow, false},
 		{"signed by another key", "rs", reseal(f.dpopKey, nothing), testNow, false},
-		{"signed by us as something else", "rs", reseal(f.signer, func() { header["typ"] = "JWT" }), testNow, false},
-		{"another iss", "rs", reseal(f.signer, func() { claims["iss"] = "https://as.example" }), testNow, false},
-		{"another kid", "rs", reseal(f.signer, func() { header["kid"] = "x" }), testNow, false},
-		{"two confirmations", "rs", reseal(f.signer, func() { claims["cnf"] = map[string]any{"jkt": "x", "jwk": "y"} }), testNow, false},
+		{"signed by us as something else", "rs", reseal(f.signer(t), func() { header["typ"] = "JWT" }), testNow, false},
+		{"another iss", "rs", reseal(f.signer(t), func() { claims["iss"] = "https://as.example" }), testNow, false},
+		{"another kid", "rs", reseal(f.signer(t), func() { header["kid"] = "x" }), testNow, false},
+		{"two confirmations", "rs", reseal(f.signer(t), func() { claims["cnf"] = map[string]any{"jkt": "x", "jwk": "y"} }), testNow, false},
 		{"too long", "rs", strings.Repeat("x", maxToken+1), testNow, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -14,7 +14,7 @@
 // withdrawn, so their lifetime is the time that a mistake lasts. Client ids aren't secret: an assertion for an unknown
 // client is refused sooner than one with a bad signature.
 //
-// Limits: a form of 64 KiB, one resource a token, one signing key.
+// Limits: a form of 64 KiB, one resource a token.
 package issuer
 
 import (
@@ -26,6 +26,8 @@ import (
 
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/issuer/signing"
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
@@ -39,8 +41,10 @@ type Config struct {
 	// end. Required.
 	// The URLs that proofs are checked against are made from it, never from a request's Host.
 	Issuer string
-	// Signer signs access tokens, with ES256 or Ed25519. Required. Without a key id, its thumbprint is published as one.
-	Signer *keys.Signer
+	// Store keeps what must not be forgotten. Required.
+	Store *store.Store
+	// Keys sign tokens. Required.
+	Keys *signing.Ring
 	// Clients that may authenticate. Ids are unique.
 	Clients []Client
 	// Secret is what nonces are derived from: at least 32 random bytes, the same on every node. Required.
@@ -130,8 +134,8 @@ type Server struct {
 	urls         urls
 	handlers     map[string]http.HandlerFunc // path → endpoint
 	clients      map[string]*client          // client_id → client
-	signer       *keys.Signer
-	public       *keys.Public // the signer's public key as published, with a kid
+	store        *store.Store
+	keys         *signing.Ring
 	lifetime     time.Duration
 	replay       replay.Guard
 	dpop         *dpop.Verifier
@@ -146,7 +150,8 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	s := &Server{
 		issuer:       cfg.Issuer,
-		signer:       cfg.Signer,
+		store:        cfg.Store,
+		keys:         cfg.Keys,
 		lifetime:     cfg.TokenLifetime,
 		replay:       cfg.Replay,
 		requireNonce: cfg.RequireNonce,
@@ -160,21 +165,20 @@ func New(cfg Config) (*Server, error) {
 		s.lifetime = defaultLifetime
 	}
 	switch {
-	case cfg.Signer == nil:
-		return nil, errors.New("issuer: Signer is required")
+	case cfg.Store == nil || cfg.Keys == nil:
+		return nil, errors.New("issuer: Store and Keys are required")
 	case cfg.Replay == nil:
 		return nil, errors.New("issuer: Replay is required")
 	case s.lifetime < time.Second:
 		return nil, errors.New("issuer: TokenLifetime is under a second")
+	case s.lifetime > cfg.Keys.Overlap():
+		return nil, errors.New("issuer: tokens would live longer than the keys that signed them are published")
 	}
 	var err error
 	if s.urls, err = parseIssuer(cfg.Issuer); err != nil {
 		return nil, err
 	}
 	if s.clients, err = newClients(cfg.Clients); err != nil {
-		return nil, err
-	}
-	if s.public, err = publishedKey(cfg.Signer); err != nil {
 		return nil, err
 	}
 	if err := s.openVerifiers(cfg.Secret); err != nil {
@@ -207,13 +211,9 @@ func (s *Server) route() error {
 	if err != nil {
 		return err
 	}
-	jwks, err := document("application/jwk-set+json", keySet{[]*keys.Public{s.public}})
-	if err != nil {
-		return err
-	}
 	s.handlers = map[string]http.HandlerFunc{
 		wellKnown + s.urls.base:     discovery,
-		s.urls.base + "/jwks":       jwks,
+		s.urls.base + "/jwks":       s.serveKeys,
 		s.urls.base + "/token":      s.serveToken,
 		s.urls.base + "/introspect": s.serveIntrospect,
 	}

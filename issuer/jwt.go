@@ -2,8 +2,7 @@ package issuer
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
+	"net/http"
 
 	"github.com/holdfast-project/holdfast/internal/jws"
 	"github.com/holdfast-project/holdfast/keys"
@@ -21,23 +20,14 @@ type keySet struct {
 	Keys []*keys.Public `json:"keys"`
 }
 
-// publishedKey is the public key as the key set has it: with a kid and its algorithm.
-func publishedKey(signer *keys.Signer) (*keys.Public, error) {
-	switch signer.Algorithm() {
-	case keys.ES256, keys.Ed25519, keys.EdDSA:
-	default:
-		return nil, errors.New("issuer: Signer must use ES256 or Ed25519")
-	}
-	public := signer.Public()
-	kid := public.KeyID()
-	if kid == "" {
-		kid = public.Thumbprint().String()
-	}
-	published, err := keys.NewPublic(public.Key(), kid, signer.Algorithm())
+// serveKeys serves the key set. It changes as keys are replaced.
+func (s *Server) serveKeys(w http.ResponseWriter, r *http.Request) {
+	body, err := json.Marshal(keySet{s.keys.Published()})
 	if err != nil {
-		return nil, fmt.Errorf("issuer: Signer: %w", err)
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
 	}
-	return published, nil
+	writeDocument(w, r, "application/jwk-set+json", body)
 }
 
 // sign makes an access token.
@@ -46,16 +36,21 @@ func (s *Server) sign(c claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return jws.Sign(s.signer, jws.Header{Typ: accessTokenType, KeyID: s.public.KeyID()}, payload)
+	signer, err := s.keys.Signer("")
+	if err != nil {
+		return "", err
+	}
+	return jws.Sign(signer, jws.Header{Typ: accessTokenType, KeyID: signer.Public().KeyID()}, payload)
 }
 
 // open reads one of our own access tokens that is still good.
 func (s *Server) open(token string) (claims, bool) {
 	parsed, err := jws.Parse(token, maxToken)
-	if err != nil || parsed.Header.Typ != accessTokenType || parsed.Header.KeyID != s.public.KeyID() {
+	if err != nil || parsed.Header.Typ != accessTokenType {
 		return claims{}, false
 	}
-	if parsed.Verify(s.public) != nil {
+	key := s.keys.Public(parsed.Header.KeyID)
+	if key == nil || parsed.Verify(key) != nil {
 		return claims{}, false
 	}
 	// We wrote it, so any reader of JSON will do.

@@ -45,8 +45,8 @@ const (
 	DigestRefused    Reason = "digest-refused"           // the same; Err is a *contentdigest.Error
 	ProofUsed        Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
 	Restarted        Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
-	Unavailable      Reason = "unavailable"              // our failure: the replay guard can't answer, or is full
-	Failed           Reason = "failed"                   // our failure: signing
+	Unavailable      Reason = "unavailable"              // our failure: the replay guard or the store can't answer, or no key may sign
+	Failed           Reason = "failed"                   // our failure
 )
 
 // Error describes the refusal for the log.

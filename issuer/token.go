@@ -150,7 +150,7 @@ func (s *Server) mint(g grant) (claims, string, error) {
 	}
 	token, err := s.sign(c)
 	if err != nil {
-		return claims{}, "", &Error{Reason: Failed, Part: "token", Err: err}
+		return claims{}, "", &Error{Reason: Unavailable, Part: "token", Err: err}
 	}
 	return c, token, nil
 }

@@ -112,7 +112,7 @@ func TestGrant(t *testing.T) {
 			if d := cmp.Diff(claims, want); d != "" {
 				t.Errorf("claims: -got +want\n%s", d)
 			}
-			wantHeader := map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": f.public.KeyID()}
+			wantHeader := map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": f.signer(t).Public().KeyID()}
 			if d := cmp.Diff(header, wantHeader); d != "" {
 				t.Errorf("header: -got +want\n%s", d)
 			}

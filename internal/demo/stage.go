@@ -25,6 +25,8 @@ import (
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/internal/jws"
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/issuer/signing"
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/popsession"
 	"github.com/holdfast-project/holdfast/replay"
@@ -144,7 +146,7 @@ func (s *stage) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openIssuer(secret, clientSecret); err != nil {
+	if err := s.openIssuer(ctx, secret, clientSecret); err != nil {
 		return err
 	}
 	if err := s.openGateways(ctx, secret, upstream); err != nil {
@@ -183,13 +185,18 @@ func (s *stage) serveOn(l net.Listener, server *http.Server) string {
 	return "http://" + l.Addr().String()
 }
 
-func (s *stage) openIssuer(secret []byte, clientSecret string) error {
+func (s *stage) openIssuer(ctx context.Context, secret []byte, clientSecret string) error {
 	l, err := s.listen("issuer")
 	if err != nil {
 		return err
 	}
 	s.issuerURL = "http://" + l.Addr().String()
-	signer, err := keys.Generate(keys.ES256)
+	database, err := store.Open(ctx, "sqlite::memory:")
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, database)
+	ring, err := signing.Open(ctx, signing.Config{Store: database, Secrets: [][]byte{secret}, Now: s.clock.now})
 	if err != nil {
 		return err
 	}
@@ -205,7 +212,7 @@ func (s *stage) openIssuer(secret []byte, clientSecret string) error {
 		return err
 	}
 	server, err := issuer.New(issuer.Config{
-		Issuer: s.issuerURL, Signer: signer, Secret: secret, RequireNonce: true, TokenLifetime: 10 * time.Minute, Replay: guard, Now: s.clock.now,
+		Issuer: s.issuerURL, Store: database, Keys: ring, Secret: secret, RequireNonce: true, TokenLifetime: 10 * time.Minute, Replay: guard, Now: s.clock.now,
 		Clients: []issuer.Client{
 			{ID: "shop", AuthMethod: issuer.PrivateKeyJWT, Keys: []*keys.Public{s.shop.Public()}, Audience: []string{audience}, Scope: []string{"transfer"}},
 			{ID: "legacy", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash, Audience: []string{audience}, Scope: []string{"transfer"}, InsecureAllowUnbound: true},

@@ -16,6 +16,8 @@ import (
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/issuer/signing"
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
@@ -31,7 +33,7 @@ type stage struct {
 	issuer, gateway, api string // origins
 	secret               string // of the client "shop"
 	assertion            map[keys.Algorithm]*keys.Signer
-	issuerKey            *keys.Signer
+	issuerAlg            keys.Algorithm
 	gatewayKey           *keys.Signer
 
 	mu       sync.Mutex // guards what follows
@@ -52,7 +54,7 @@ func newStage(t *testing.T, alg keys.Algorithm) *stage {
 	t.Helper()
 	s := &stage{
 		secret:    "+%/: " + rand.Text(), // what clients must encode (RFC 6749, section 2.3.1)
-		issuerKey: generate(t, alg), gatewayKey: generate(t, alg),
+		issuerAlg: alg, gatewayKey: generate(t, alg),
 		assertion: map[keys.Algorithm]*keys.Signer{keys.ES256: generate(t, keys.ES256), keys.Ed25519: generate(t, keys.Ed25519)},
 	}
 	s.api = serve(t, &http.Server{Handler: http.HandlerFunc(s.serveAPI)}, listen(t))
@@ -125,9 +127,23 @@ func (s *stage) openIssuer(t *testing.T) {
 	for i := range clients {
 		clients[i].Audience, clients[i].Scope, clients[i].Binding = []string{audience}, []string{"transfer", "read"}, issuer.DPoP
 	}
+	secret := random()
+	database, err := store.Open(t.Context(), "sqlite::memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := database.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ring, err := signing.Open(t.Context(), signing.Config{Store: database, Secrets: [][]byte{secret}, Algorithms: []keys.Algorithm{s.issuerAlg}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	l := listen(t)
 	server, err := issuer.New(issuer.Config{
-		Issuer: "http://" + l.Addr().String(), Signer: s.issuerKey, Clients: clients, Secret: random(), RequireNonce: true,
+		Issuer: "http://" + l.Addr().String(), Store: database, Keys: ring, Clients: clients, Secret: secret, RequireNonce: true,
 		Replay: newGuard(t), Observer: func(_ context.Context, e issuer.Event) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
