@@ -35,16 +35,18 @@ func (c *issuerCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer p.close()
-	cfg, ready, err := p.file.IssuerConfig()
+	parts, err := p.file.OpenIssuer(ctx, p.log)
 	if err != nil {
 		return usageError{err}
 	}
-	p.telemetry.AddCheck("memory of proofs", ready)
-	cfg.Observer = p.observe
-	server, err := issuer.New(cfg)
+	defer parts.Close()
+	p.telemetry.AddCheck("database and memory of proofs", parts.Ready)
+	parts.Observer = p.observe
+	server, err := issuer.New(parts.Config)
 	if err != nil {
 		return usageError{err}
 	}
+	go parts.Keys.Run(ctx)
 	s := p.file.Issuer
 	return p.serve(ctx, c.ReadyFile, s.Listen, s.TLS, telemetry.NewServer(p.telemetry.Handler(server.Handler())))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -56,8 +57,8 @@ func loadStaged(t *testing.T, text string) *File {
 
 const issuerText = `issuer:
   url: http://127.0.0.1:1
-  key_file: issuer.jwk
-  nonce_secret_file: nonce.secret
+  database: 'sqlite::memory:'
+  secret_file: nonce.secret
   clients:
     - id: app
       auth: client_secret_basic
@@ -70,22 +71,33 @@ const issuerText = `issuer:
       binding: dpop
 `
 
-func TestIssuerConfig(t *testing.T) {
-	cfg, _, err := loadStaged(t, issuerText).IssuerConfig()
+func openIssuer(t *testing.T, f *File) *IssuerParts {
+	t.Helper()
+	parts, err := f.OpenIssuer(t.Context(), slog.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := issuer.New(cfg); err != nil {
+	t.Cleanup(func() {
+		if err := parts.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return parts
+}
+
+func TestIssuerConfig(t *testing.T) {
+	parts := openIssuer(t, loadStaged(t, issuerText))
+	if _, err := issuer.New(parts.Config); err != nil {
 		t.Errorf("issuer.New: %v", err)
 	}
 	want, err := issuer.HashSecret(strings.Repeat("c", 43))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Clients[0].SecretHash != want {
+	if parts.Clients[0].SecretHash != want {
 		t.Error("the secret's hash isn't that of the file without its line end")
 	}
-	if got := len(cfg.Clients[1].Keys); got != 1 {
+	if got := len(parts.Clients[1].Keys); got != 1 {
 		t.Errorf("got %d keys of the second client, want 1", got)
 	}
 }
@@ -93,15 +105,12 @@ func TestIssuerConfig(t *testing.T) {
 func TestIssuerConfigHash(t *testing.T) {
 	sum := sha256.Sum256([]byte(strings.Repeat("c", 43)))
 	text := strings.Replace(issuerText, "secret_file: client.secret", "secret_sha256: '"+hex.EncodeToString(sum[:])+"'", 1)
-	cfg, _, err := loadStaged(t, text).IssuerConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
+	parts := openIssuer(t, loadStaged(t, text))
 	want, err := issuer.HashSecret(strings.Repeat("c", 43))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cfg.Clients[0].SecretHash; got != want {
+	if got := parts.Clients[0].SecretHash; got != want {
 		t.Errorf("got %x, want %x", got, want)
 	}
 }
@@ -112,11 +121,12 @@ func TestIssuerConfigRefuses(t *testing.T) {
 		name, old, new, want string
 	}{
 		{"no url", "  url: http://127.0.0.1:1\n", "", "issuer.url: required (or in the environment: HOLDFAST_ISSUER_URL)"},
-		{"no key file", "key_file: issuer.jwk", "key_file: absent.jwk", "holdfast.yaml:3: issuer.key_file: no key there; make one with: holdfast key new absent.jwk"},
-		{"no nonce secret", "  nonce_secret_file: nonce.secret\n", "", "issuer.nonce_secret_file: required (or in the environment: HOLDFAST_ISSUER_NONCE_SECRET)"},
-		{"nonce secret not there", "nonce.secret", "absent", "holdfast.yaml:4: issuer.nonce_secret_file: open absent: no such file or directory"},
-		{"certificate without key", "  key_file: issuer.jwk\n", "  key_file: issuer.jwk\n  tls: {cert_file: x.pem}\n", "issuer.tls.key_file: required with cert_file"},
-		{"key without certificate", "  key_file: issuer.jwk\n", "  key_file: issuer.jwk\n  tls: {key_file: x.pem}\n", "issuer.tls.cert_file: required with key_file"},
+		{"no secret of the fleet", "  secret_file: nonce.secret\n", "", "issuer.secret_file: required (or in the environment: HOLDFAST_ISSUER_SECRET)"},
+		{"secret not there", "nonce.secret", "absent", "holdfast.yaml:4: issuer.secret_file: open absent: no such file or directory"},
+		{"no such kind of database", "sqlite::memory:", "mysql://x", "issuer.database: store: the DSN begins with neither sqlite: nor postgres://"},
+		{"a period that is too short", "  clients:", "  signing_keys: {period: 1m}\n  clients:", "issuer.signing_keys: signing: config: Period must be at least an hour, and Lead between two minutes and the Period"},
+		{"certificate without key", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {cert_file: x.pem}\n", "issuer.tls.key_file: required with cert_file"},
+		{"key without certificate", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {key_file: x.pem}\n", "issuer.tls.cert_file: required with key_file"},
 		{"client without id", "    - id: app\n      auth", "    - auth", "issuer.clients[0].id: required"},
 		{"client without method", "      auth: private_key_jwt\n", "", "issuer.clients[1].auth: required"},
 		{"no secret", "      secret_file: client.secret\n", "", "holdfast.yaml:6: issuer.clients[0]: client_secret_basic needs secret_file or secret_sha256"},
@@ -126,7 +136,7 @@ func TestIssuerConfigRefuses(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			refuses(t, issuerText, tc.old, tc.new, tc.want, func(f *File) error {
-				_, _, err := f.IssuerConfig()
+				_, err := f.OpenIssuer(t.Context(), slog.Default())
 				return err
 			})
 		})
@@ -267,11 +277,7 @@ func TestServersAreReadyOnceTheirMemoryHasBegun(t *testing.T) {
 		{"older proofs accepted", strings.Replace(issuerText, "issuer:\n", "issuer:\n  replay: {insecure_accept_older: true}\n", 1), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, ready, err := loadStaged(t, tc.text).IssuerConfig()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := ready(t.Context()); (err == nil) != tc.ready {
+			if err := openIssuer(t, loadStaged(t, tc.text)).Ready(t.Context()); (err == nil) != tc.ready {
 				t.Errorf("got %v, want ready: %t", err, tc.ready)
 			}
 		})

@@ -53,6 +53,7 @@ func TestLoad(t *testing.T) {
 	got := f.Issuer
 	want := Issuer{
 		Listen: "127.0.0.1:0", URL: "https://issuer.example", TokenLifetime: 90 * time.Second, RequireNonce: true,
+		Database: "sqlite:holdfast-issuer.db", SigningKeys: SigningKeys{Period: 720 * time.Hour, Overlap: 24 * time.Hour},
 		Replay:  Replay{Capacity: 50, Share: 100000},
 		Clients: []Client{{ID: "app", Auth: "client_secret_basic", Scope: []string{"orders:read"}}},
 	}
@@ -72,7 +73,7 @@ func TestLoadRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name, old, new, want string
 	}{
-		{"unknown key", "url:", "uri:", "holdfast.yaml:3: issuer.uri: unknown key; the keys here are listen, tls, url, key_file, nonce_secret_file, require_nonce, token_lifetime, replay, clients"},
+		{"unknown key", "url:", "uri:", "holdfast.yaml:3: issuer.uri: unknown key; the keys here are listen, tls, url, database, secret_file, former_secret_file, signing_keys, require_nonce, token_lifetime, replay, clients"},
 		{"unknown section", "log:", "logs:", "holdfast.yaml:17: logs: unknown key; the keys here are issuer, gateway, log, admin, trace"},
 		{"unknown key in a list", "auth:", "method:", "holdfast.yaml:10: issuer.clients[0].method: unknown key; the keys here are id, auth, secret_file, secret_sha256, jwks_file, scope, audience, binding, insecure_allow_unbound, introspect"},
 		{"secret in the file", "auth:", "secret: hunter2\n      auth:", "holdfast.yaml:10: issuer.clients[0].secret: unknown key; the keys here are id, auth, secret_file, secret_sha256, jwks_file, scope, audience, binding, insecure_allow_unbound, introspect"},
@@ -138,7 +139,7 @@ func TestEnvironment(t *testing.T) {
 		"HOLDFAST_ISSUER_REQUIRE_NONCE":      "false",
 		"HOLDFAST_ISSUER_REPLAY_CAPACITY":    "9",
 		"HOLDFAST_ISSUER_CLIENTS":            "[{id: other, auth: private_key_jwt}]",
-		"HOLDFAST_ISSUER_NONCE_SECRET":       "from the environment",
+		"HOLDFAST_ISSUER_SECRET":             "from the environment",
 		"HOLDFAST_GATEWAY_PORT":              "tcp://10.0.0.1:80", // as schedulers set it for a service of this name
 		"HOLDFAST_GATEWAY_TRUSTED_PEERS":     "[10.0.0.0/8]",
 		"HOLDFAST_GATEWAY_NONCE_SECRET_FILE": "somewhere",
@@ -150,7 +151,8 @@ func TestEnvironment(t *testing.T) {
 	got := f.Issuer
 	want := Issuer{
 		Listen: "127.0.0.1:0", URL: "http://127.0.0.1:9: not YAML", TokenLifetime: 3 * time.Minute,
-		NonceSecret: Secret{value: "from the environment"},
+		Secret: Secret{value: "from the environment"}, Database: "sqlite:holdfast-issuer.db",
+		SigningKeys: SigningKeys{Period: 720 * time.Hour, Overlap: 24 * time.Hour},
 		Replay:      Replay{Capacity: 9, Share: 100000},
 		Clients:     []Client{{ID: "other", Auth: "private_key_jwt"}},
 	}

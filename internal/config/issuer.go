@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/issuer/signing"
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
 )
@@ -20,8 +23,10 @@ type Issuer struct {
 	Listen        string        `yaml:"listen" default:"127.0.0.1:8440" help:"Address and port to listen on; port 0 picks one."`
 	TLS           TLS           `yaml:"tls"`
 	URL           string        `yaml:"url" required:"true" help:"The issuer identifier: the https URL that clients call it by, or http on a loopback host."`
-	KeyFile       string        `yaml:"key_file" required:"true" help:"The private JWK that signs tokens, as written by holdfast key new."`
-	NonceSecret   Secret        `yaml:"nonce_secret" required:"true" help:"What nonces are derived from: 32 random bytes or more, the same on every node, as written by holdfast key secret."`
+	Database      string        `yaml:"database" default:"sqlite:holdfast-issuer.db" help:"Where clients, grants and keys are kept: sqlite:FILE, sqlite::memory: or postgres://…; several nodes share one PostgreSQL database."`
+	Secret        Secret        `yaml:"secret" required:"true" help:"What seals signing keys and makes nonces: 32 random bytes or more, the same on every node, as written by holdfast key secret."`
+	FormerSecret  Secret        `yaml:"former_secret" help:"The secret before this one, while keys that it sealed are still published."`
+	SigningKeys   SigningKeys   `yaml:"signing_keys"`
 	RequireNonce  bool          `yaml:"require_nonce" default:"false" help:"Demand a nonce of this server in every DPoP proof."`
 	TokenLifetime time.Duration `yaml:"token_lifetime" default:"5m" help:"How long access tokens live."`
 	Replay        Replay        `yaml:"replay"`
@@ -55,19 +60,35 @@ type Replay struct {
 	InsecureAcceptOlder bool `yaml:"insecure_accept_older" default:"false" help:"Accept proofs made before this process started: whoever recorded one before a restart can use it once more."`
 }
 
-// IssuerConfig turns the section into the issuer's configuration. It opens the key files, and makes none. ready tells
-// whether the memory of proofs has begun.
-func (f *File) IssuerConfig() (cfg issuer.Config, ready func(context.Context) error, err error) {
+// SigningKeys are the keys that sign tokens: made by themselves, and replaced on a schedule.
+type SigningKeys struct {
+	Algorithms []string      `yaml:"algorithms" enum:"ES256,EdDSA,Ed25519" help:"The first signs tokens unless a client wants another. If empty, ES256 and EdDSA."`
+	Period     time.Duration `yaml:"period" default:"720h" help:"How long a key signs; the same on every node."`
+	Lead       time.Duration `yaml:"lead" help:"How long a key is published before it signs: longer than resource servers keep a key set. If empty, a tenth of the period, at most a day."`
+	Overlap    time.Duration `yaml:"overlap" default:"24h" help:"How long a key is published after it has signed: at least as long as a token lives."`
+}
+
+// IssuerParts are what an issuer consists of, from its section.
+type IssuerParts struct {
+	issuer.Config
+	// Ready tells whether the memory of proofs has begun and the database answers.
+	Ready func(context.Context) error
+}
+
+// Close closes the database. Nothing else holds anything.
+func (p *IssuerParts) Close() error { return p.Store.Close() }
+
+// OpenIssuer turns the section into the issuer's configuration, and opens its database. ctx bounds the opening only.
+func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger) (*IssuerParts, error) {
 	b, s := &builder{file: f}, f.Issuer
 	b.tls("issuer.tls", s.TLS)
 	if err := b.required("issuer", s); err != nil {
-		return issuer.Config{}, nil, err
+		return nil, err
 	}
-	guard, ready := b.guard("issuer.replay", s.Replay, replay.MemoryConfig{})
-	cfg = issuer.Config{
+	guard, begun := b.guard("issuer.replay", s.Replay, replay.MemoryConfig{})
+	cfg := issuer.Config{
 		Issuer:        s.URL,
-		Signer:        b.signer("issuer.key_file", s.KeyFile),
-		Secret:        b.secret("issuer.nonce_secret_file", s.NonceSecret),
+		Secret:        b.secret("issuer.secret_file", s.Secret),
 		RequireNonce:  s.RequireNonce,
 		TokenLifetime: s.TokenLifetime,
 		Replay:        guard,
@@ -75,7 +96,34 @@ func (f *File) IssuerConfig() (cfg issuer.Config, ready func(context.Context) er
 	for i, c := range s.Clients {
 		cfg.Clients = append(cfg.Clients, b.client(fmt.Sprintf("issuer.clients[%d]", i), c))
 	}
-	return cfg, ready, b.err()
+	secrets := [][]byte{cfg.Secret}
+	if s.FormerSecret.set() {
+		secrets = append(secrets, b.secret("issuer.former_secret_file", s.FormerSecret))
+	}
+	if err := b.err(); err != nil {
+		return nil, err
+	}
+	var err error
+	if cfg.Store, err = store.Open(ctx, s.Database); err != nil {
+		return nil, &Error{Path: "issuer.database", Problem: err.Error(), Err: err}
+	}
+	cfg.Keys, err = signing.Open(ctx, signing.Config{
+		Store: cfg.Store, Secrets: secrets, Algorithms: s.SigningKeys.algorithms(),
+		Period: s.SigningKeys.Period, Lead: s.SigningKeys.Lead, Overlap: s.SigningKeys.Overlap, Logger: log,
+	})
+	if err != nil {
+		err = &Error{Path: "issuer.signing_keys", Problem: err.Error(), Err: err}
+		return nil, errors.Join(err, cfg.Store.Close())
+	}
+	return &IssuerParts{Config: cfg, Ready: both(begun, cfg.Store.Ping)}, nil
+}
+
+func (s SigningKeys) algorithms() []keys.Algorithm {
+	var out []keys.Algorithm
+	for _, a := range s.Algorithms {
+		out = append(out, keys.Algorithm(a))
+	}
+	return out
 }
 
 func (b *builder) tls(path string, t TLS) {
