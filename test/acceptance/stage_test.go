@@ -74,8 +74,8 @@ admin: {listen: "127.0.0.1:0", drain: 0s}
 issuer:
   listen: 127.0.0.1:0
   url: $ISSUER
-  key_file: $DIR/issuer.jwk
-  nonce_secret_file: $DIR/nonce.secret
+  database: "sqlite:$DIR/issuer.db"
+  secret_file: $DIR/nonce.secret
   token_lifetime: 1h
   replay: {insecure_accept_older: true} # it isn't what is tested: it may be ready at once
   clients:
