@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -35,7 +36,7 @@ func refuseAssertion(part string, err error) *Error {
 }
 
 // authenticateAssertion checks private_key_jwt (RFC 7523, section 3).
-func (s *Server) authenticateAssertion(f form) (caller, error) {
+func (s *Server) authenticateAssertion(ctx context.Context, f form) (caller, error) {
 	if f.get("client_assertion_type") != jwtBearer {
 		return caller{}, refuseAssertion("client_assertion_type", nil)
 	}
@@ -47,10 +48,14 @@ func (s *Server) authenticateAssertion(f form) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	c := caller{client: s.clients[claims.subject]}
-	if c.client == nil {
+	named, err := s.client(ctx, claims.subject)
+	if err != nil {
+		return caller{}, err
+	}
+	if named == nil {
 		return caller{}, &Error{Reason: AuthRefused, Section: assertionSection, Part: "sub"}
 	}
+	c := caller{client: named}
 	if c.AuthMethod != PrivateKeyJWT {
 		return c, &Error{Reason: AuthRefused, Section: assertionSection, Part: "method", Expected: string(c.AuthMethod), Got: string(PrivateKeyJWT)}
 	}
@@ -142,11 +147,7 @@ func (c assertionClaims) check(issuer string, now time.Time) error {
 	return nil
 }
 
-// use is the one use of the assertion. Without an iat it counts as made as long ago as it can be.
+// use is the one use of the assertion, which the store remembers.
 func (c assertionClaims) use(owner keys.Thumbprint) *replay.Claim {
-	made := c.issuedAt
-	if made.IsZero() {
-		made = c.expires.Add(-assertionLife - skew)
-	}
-	return &replay.Claim{Owner: owner, ID: "assertion " + c.subject + " " + c.id, Made: dated(made), Until: c.expires}
+	return &replay.Claim{Owner: owner, ID: "assertion " + c.subject + " " + c.id, Until: c.expires}
 }

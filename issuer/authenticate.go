@@ -17,6 +17,14 @@ type caller struct {
 	assertion *replay.Claim
 }
 
+// claims are the ids that the request uses up when everything else holds.
+func (c caller) claims() []replay.Claim {
+	if c.assertion == nil {
+		return nil
+	}
+	return []replay.Claim{*c.assertion}
+}
+
 // authenticate finds out which client sent r, in exactly one way (RFC 6749, section 2.3), and remembers nothing. With
 // an error, the caller's client is the one that was named, if there is such a one.
 func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
@@ -37,7 +45,7 @@ func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
 	)
 	switch {
 	case asserted:
-		c, err = s.authenticateAssertion(f)
+		c, err = s.authenticateAssertion(r.Context(), f)
 	case len(authorization) == 1:
 		c, err = s.authenticateBasic(r)
 	default:
@@ -60,7 +68,10 @@ func (s *Server) authenticateBasic(r *http.Request) (caller, error) {
 	if !ok {
 		return caller{}, &Error{Reason: AuthRefused, Section: section, Part: "Authorization"}
 	}
-	c := s.clients[id]
+	c, err := s.client(r.Context(), id)
+	if err != nil {
+		return caller{}, err
+	}
 	var hash SecretHash
 	if c != nil {
 		hash = c.SecretHash

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -40,6 +41,9 @@ type client struct {
 	signatureKeys map[string]*httpsig.Key // kid → key that token requests may be signed with
 }
 
+// client finds a client by its id. One that isn't known is nil.
+func (s *Server) client(_ context.Context, id string) (*client, error) { return s.clients[id], nil }
+
 // newClients checks the clients and copies them, by id.
 func newClients(list []Client) (map[string]*client, error) {
 	clients := make(map[string]*client, len(list))
@@ -64,6 +68,10 @@ func newClient(c Client) (*client, error) {
 	c.Scope = slices.Clone(c.Scope)
 	c.Audience = slices.Clone(c.Audience)
 	c.Introspect = slices.Clone(c.Introspect)
+	c.Grants = slices.Clone(c.Grants)
+	if len(c.Grants) == 0 && len(c.Audience) > 0 {
+		c.Grants = []GrantType{ClientCredentials}
+	}
 	checked := &client{Client: c}
 	if err := checked.indexKeys(); err != nil {
 		return nil, err
@@ -82,10 +90,23 @@ func newClient(c Client) (*client, error) {
 	if slices.Contains(c.Audience, "") || slices.Contains(c.Introspect, "") {
 		return nil, errors.New("an empty string in Audience or Introspect")
 	}
-	if len(c.Audience) == 0 && len(c.Introspect) == 0 {
-		return nil, errors.New("needs an Audience, Introspect, or both")
+	return checked, checked.checkGrants()
+}
+
+// checkGrants refuses a client that could do nothing, or what isn't ours to grant.
+func (c *client) checkGrants() error {
+	for _, g := range c.Grants {
+		if grantTypes[g] == nil {
+			return fmt.Errorf("unknown grant type %q", g)
+		}
 	}
-	return checked, nil
+	switch {
+	case len(c.Audience) == 0 && len(c.Introspect) == 0:
+		return errors.New("needs an Audience, Introspect, or both")
+	case len(c.Audience) == 0 && len(c.Grants) > 0:
+		return errors.New("grant types without an Audience")
+	}
+	return nil
 }
 
 // indexKeys finds the keys by kid, and those that may sign requests.

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"testing"
@@ -60,7 +61,7 @@ func FuzzAssertion(f *testing.F) {
 		f.Add(token)
 	}
 	accept := func(token string) (caller, error) {
-		return fixture.authenticateAssertion(form{values: map[string]string{"client_assertion_type": jwtBearer, "client_assertion": token}})
+		return fixture.authenticateAssertion(context.Background(), form{values: map[string]string{"client_assertion_type": jwtBearer, "client_assertion": token}})
 	}
 	want, err := accept(good)
 	if err != nil {

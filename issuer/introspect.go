@@ -60,7 +60,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (caller, *in
 	if token == "" {
 		return asker, nil, &Error{Reason: FormRefused, Section: "RFC 7662, section 2.1", Part: "token"}
 	}
-	if err := s.claimAssertion(r.Context(), asker.assertion); err != nil {
+	if err := s.useOnce(r.Context(), asker.claims()); err != nil {
 		return asker, nil, err
 	}
 	return asker, s.active(token, asker.client), nil

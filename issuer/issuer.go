@@ -99,6 +99,8 @@ type Client struct {
 	// Audience lists the resources that it may ask tokens for, as `resource` (RFC 8707) or `audience`, one a token; the
 	// first is the default. If empty, it gets no tokens.
 	Audience []string
+	// Grants lists the grant types that it may use. If empty, client_credentials, provided that it has an Audience.
+	Grants []GrantType
 	// Binding is the proof that it must use.
 	Binding Binding
 	// InsecureAllowUnbound grants Bearer tokens to requests without any proof: whoever copies such a token can use it.

@@ -12,20 +12,42 @@ import (
 	"github.com/holdfast-project/holdfast/replay"
 )
 
-// grant is what a token request comes to, as far as its steps have run.
-type grant struct {
-	caller   caller
+// GrantType is what a token request stands on, by its registered name (RFC 7591, section 2).
+type GrantType string
+
+// The grant types.
+const (
+	ClientCredentials GrantType = "client_credentials" // RFC 6749, section 4.4
+)
+
+// issuance is a token request, as far as its steps have run.
+type issuance struct {
+	form   form
+	caller caller
+	proof  *proof // nil for an unbound token
+	basis  basis
+	claims claims
+	token  string
+}
+
+// basis is what tokens are issued on: read and checked, but not used up.
+type basis struct {
+	subject  string
 	scope    []string
 	audience string
-	proof    *proof // nil for an unbound token
-	claims   claims
-	token    string
+	// use uses it up, together with the claims, in one transaction: the last step.
+	use func(ctx context.Context, claims []replay.Claim) error
+}
+
+// grantTypes maps each grant type to what finds and checks its basis, without changing anything.
+var grantTypes = map[GrantType]func(s *Server, ctx context.Context, is *issuance) (basis, error){
+	ClientCredentials: (*Server).clientCredentials,
 }
 
 // serveToken is the token endpoint (RFC 6749, section 3.2).
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
-	g, err := s.grantToken(w, r)
-	event := g.event()
+	is, err := s.issue(w, r)
+	event := is.event()
 	if err != nil {
 		event.TokenID = "" // nobody got it
 		event.Refusal = asError(err)
@@ -40,49 +62,65 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if s.requireNonce && event.Binding == DPoP {
 		w.Header().Set("DPoP-Nonce", s.nonces.Issue())
 	}
-	writeJSON(w, http.StatusOK, g.answer(int64(s.lifetime.Seconds())))
+	writeJSON(w, http.StatusOK, is.answer(int64(s.lifetime.Seconds())))
 }
 
-// grantToken lists the steps of a token request. Up to the last one nothing is remembered, so that a request that is
-// refused or challenged can be repeated with what was right in it: the same assertion, for instance.
-func (s *Server) grantToken(w http.ResponseWriter, r *http.Request) (g grant, err error) {
-	f, err := readForm(w, r)
+// issue lists the steps of a token request. Up to the last two nothing is remembered, so that a request that is refused
+// or challenged can be repeated with what was right in it: the same assertion, the same code.
+func (s *Server) issue(w http.ResponseWriter, r *http.Request) (is issuance, err error) {
+	if is.form, err = readForm(w, r); err != nil {
+		return is, err
+	}
+	if is.caller, err = s.authenticate(r, is.form); err != nil {
+		return is, err
+	}
+	findBasis, err := grantTypeOf(is.form, is.caller.client)
 	if err != nil {
-		return g, err
+		return is, err
 	}
-	if g.caller, err = s.authenticate(r, f); err != nil {
-		return g, err
+	if is.proof, err = s.prove(r, is.form.body, is.caller.client); err != nil {
+		return is, err
 	}
-	if err := checkGrantType(f, g.caller.client); err != nil {
-		return g, err
+	if is.basis, err = findBasis(s, r.Context(), &is); err != nil {
+		return is, err
 	}
-	if g.scope, err = g.caller.scopeFor(f.get("scope")); err != nil {
-		return g, err
+	// Signed before anything is claimed: a signer can fail, and must not take the assertion with it.
+	if is.claims, is.token, err = s.mint(&is); err != nil {
+		return is, err
 	}
-	if g.audience, err = g.caller.audienceFor(f.get("resource"), f.get("audience")); err != nil {
-		return g, err
+	// The proof goes first, because every attempt has a fresh one (RFC 9449, section 7.3), while the rest may be sent
+	// again after a refusal: so only a request that succeeds uses it up.
+	if is.proof != nil {
+		if err := s.claimOnce(r.Context(), is.proof.claim, is.proof.used); err != nil {
+			return is, err
+		}
 	}
-	if g.proof, err = s.prove(r, f.body, g.caller.client); err != nil {
-		return g, err
-	}
-	// Signed before anything is claimed: a signer in hardware can fail, and must not take the assertion with it.
-	if g.claims, g.token, err = s.mint(g); err != nil {
-		return g, err
-	}
-	return g, s.claim(r.Context(), g.proof, g.caller.assertion)
+	return is, is.basis.use(r.Context(), is.caller.claims())
 }
 
-// checkGrantType refuses what isn't client_credentials, and clients that aren't meant to have tokens.
-func checkGrantType(f form, c *client) error {
-	switch grantType := f.get("grant_type"); {
-	case grantType == "":
-		return &Error{Reason: FormRefused, Section: "RFC 6749, section 4.4.2", Part: "grant_type"}
-	case grantType != "client_credentials":
-		return &Error{Reason: GrantRefused, Section: "RFC 6749, section 5.2", Part: "grant_type"}
-	case len(c.Audience) == 0:
-		return &Error{Reason: ClientRefused, Section: "RFC 6749, section 5.2"}
+// grantTypeOf refuses grant types that aren't ours or the client's.
+func grantTypeOf(f form, c *client) (func(*Server, context.Context, *issuance) (basis, error), error) {
+	name := GrantType(f.get("grant_type"))
+	find := grantTypes[name]
+	switch {
+	case name == "":
+		return nil, &Error{Reason: FormRefused, Section: "RFC 6749, section 4.4.2", Part: "grant_type"}
+	case find == nil:
+		return nil, &Error{Reason: GrantRefused, Section: "RFC 6749, section 5.2", Part: "grant_type"}
+	case !slices.Contains(c.Grants, name):
+		return nil, &Error{Reason: ClientRefused, Section: "RFC 6749, section 5.2", Part: "grant_type"}
 	}
-	return nil
+	return find, nil
+}
+
+// clientCredentials lets a client have tokens in its own name (RFC 6749, section 4.4).
+func (s *Server) clientCredentials(_ context.Context, is *issuance) (b basis, err error) {
+	b.subject, b.use = is.caller.ID, s.useOnce
+	if b.scope, err = is.caller.scopeFor(is.form.get("scope")); err != nil {
+		return b, err
+	}
+	b.audience, err = is.caller.audienceFor(is.form.get("resource"), is.form.get("audience"))
+	return b, err
 }
 
 // scopeFor returns the scope to grant: what was asked for, each once, or all that the client may have
@@ -133,20 +171,20 @@ type claims struct {
 }
 
 // mint signs the access token.
-func (s *Server) mint(g grant) (claims, string, error) {
+func (s *Server) mint(is *issuance) (claims, string, error) {
 	now := s.now()
 	c := claims{
 		Issuer:   s.issuer,
-		Subject:  g.caller.ID,
-		ClientID: g.caller.ID,
-		Audience: g.audience,
+		Subject:  is.basis.subject,
+		ClientID: is.caller.ID,
+		Audience: is.basis.audience,
 		Expires:  now.Add(s.lifetime).Unix(),
 		IssuedAt: now.Unix(),
 		ID:       rand.Text(),
-		Scope:    strings.Join(g.scope, " "),
+		Scope:    strings.Join(is.basis.scope, " "),
 	}
-	if g.proof != nil {
-		c.Confirmation = g.proof.confirmation
+	if is.proof != nil {
+		c.Confirmation = is.proof.confirmation
 	}
 	token, err := s.sign(c)
 	if err != nil {
@@ -155,23 +193,22 @@ func (s *Server) mint(g grant) (claims, string, error) {
 	return c, token, nil
 }
 
-// claim uses the proof and the assertion up: the last step. The proof goes first, because every attempt has a fresh one
-// (RFC 9449, section 7.3), while an assertion may be sent again after a refusal: so only a request that succeeds uses it.
-func (s *Server) claim(ctx context.Context, p *proof, assertion *replay.Claim) error {
-	if p != nil {
-		if err := s.claimOnce(ctx, p.claim, p.used); err != nil {
-			return err
+// useOnce uses ids up that last longer than this process.
+func (s *Server) useOnce(ctx context.Context, claims []replay.Claim) error {
+	for _, c := range claims {
+		if err := s.store.UseOnce(ctx, s.now(), c); err != nil {
+			return storeError(err)
 		}
 	}
-	return s.claimAssertion(ctx, assertion)
+	return nil
 }
 
-// claimAssertion uses a client assertion up; nil is none.
-func (s *Server) claimAssertion(ctx context.Context, assertion *replay.Claim) error {
-	if assertion == nil {
-		return nil
+// storeError says what a failure of the store means to a request whose checks have passed.
+func storeError(err error) *Error {
+	if errors.Is(err, replay.ErrReplayed) || errors.Is(err, replay.ErrExpired) {
+		return &Error{Reason: AssertionUsed, Section: "RFC 7523, section 3, step 7", Part: "jti", Err: err}
 	}
-	return s.claimOnce(ctx, *assertion, Error{Reason: AssertionUsed, Section: "RFC 7523, section 3, step 7", Part: "jti"})
+	return &Error{Reason: Unavailable, Part: "store", Err: err}
 }
 
 // claimOnce makes one claim; used is the refusal of an id that was seen before.
@@ -198,21 +235,21 @@ type tokenAnswer struct {
 	Scope       string `json:"scope,omitempty"`
 }
 
-func (g *grant) answer(lifetime int64) tokenAnswer {
-	a := tokenAnswer{AccessToken: g.token, TokenType: "Bearer", ExpiresIn: lifetime, Scope: g.claims.Scope}
-	if g.proof != nil {
-		a.TokenType = g.proof.tokenType
+func (is *issuance) answer(lifetime int64) tokenAnswer {
+	a := tokenAnswer{AccessToken: is.token, TokenType: "Bearer", ExpiresIn: lifetime, Scope: is.claims.Scope}
+	if is.proof != nil {
+		a.TokenType = is.proof.tokenType
 	}
 	return a
 }
 
-func (g *grant) event() Event {
-	e := Event{Endpoint: "token", Scope: slices.Clone(g.scope), Audience: g.audience, TokenID: g.claims.ID}
-	if g.caller.client != nil {
-		e.ClientID = g.caller.ID
+func (is *issuance) event() Event {
+	e := Event{Endpoint: "token", Scope: slices.Clone(is.basis.scope), Audience: is.basis.audience, TokenID: is.claims.ID}
+	if is.caller.client != nil {
+		e.ClientID = is.caller.ID
 	}
-	if g.proof != nil {
-		e.Binding, e.Key = g.proof.binding, g.proof.key
+	if is.proof != nil {
+		e.Binding, e.Key = is.proof.binding, is.proof.key
 	}
 	return e
 }
