@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 
@@ -49,7 +50,7 @@ func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
 	case len(authorization) == 1:
 		c, err = s.authenticateBasic(r)
 	default:
-		err = &Error{Reason: AuthMissing, Section: "RFC 6749, section 3.2.1"}
+		c, err = s.identify(r.Context(), f.get("client_id"))
 	}
 	if err != nil {
 		return c, err
@@ -58,6 +59,18 @@ func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
 		return c, &Error{Reason: AuthAmbiguous, Section: "RFC 7521, section 4.2", Part: "client_id"}
 	}
 	return c, nil
+}
+
+// identify finds the public client that sent a request: it only says so (RFC 6749, section 3.2.1).
+func (s *Server) identify(ctx context.Context, id string) (caller, error) {
+	c, err := s.client(ctx, id)
+	if err != nil {
+		return caller{}, err
+	}
+	if c == nil || c.AuthMethod != NoAuth {
+		return caller{client: c}, &Error{Reason: AuthMissing, Section: "RFC 6749, section 3.2.1"}
+	}
+	return caller{client: c}, nil
 }
 
 // authenticateBasic checks client_secret_basic (RFC 6749, section 2.3.1). An unknown client costs as much as a wrong

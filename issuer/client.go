@@ -41,6 +41,9 @@ type client struct {
 	signatureKeys map[string]*httpsig.Key // kid → key that token requests may be signed with
 }
 
+// uses tells whether a client may use a grant type.
+func (c *client) uses(g GrantType) bool { return slices.Contains(c.Grants, g) }
+
 // client finds a client by its id. One that isn't known is nil.
 func (s *Server) client(_ context.Context, id string) (*client, error) { return s.clients[id], nil }
 
@@ -148,6 +151,13 @@ func (c *client) checkAuthMethod() error {
 	case ClientSecretBasic:
 		if c.SecretHash == (SecretHash{}) {
 			return errors.New("client_secret_basic needs a SecretHash")
+		}
+	case NoAuth:
+		if c.SecretHash != (SecretHash{}) {
+			return errors.New("a public client has no SecretHash")
+		}
+		if slices.Contains(c.Grants, ClientCredentials) || len(c.Introspect) > 0 {
+			return errors.New("a client that can't prove who it is may neither introspect nor have tokens in its own name")
 		}
 	case PrivateKeyJWT:
 		if c.SecretHash != (SecretHash{}) {

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -63,27 +64,37 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (caller, *in
 	if err := s.useOnce(r.Context(), asker.claims()); err != nil {
 		return asker, nil, err
 	}
-	return asker, s.active(token, asker.client), nil
+	answer, err := s.active(r.Context(), token, asker.client)
+	return asker, answer, err
 }
 
 // active returns what a token says, or nil if it isn't active for asker: one of another audience looks like no token
 // (RFC 7662, section 2.2).
-func (s *Server) active(token string, asker *client) *introspection {
+func (s *Server) active(ctx context.Context, token string, asker *client) (*introspection, error) {
 	c, ok := s.open(token)
 	if !ok || !slices.Contains(asker.Introspect, c.Audience) {
-		return nil
+		return nil, nil
+	}
+	revoked, err := s.store.TokenRevoked(ctx, c.ID, c.GrantID)
+	if err != nil {
+		return nil, storeRefusal(err, Unavailable, "token")
+	}
+	if revoked {
+		return nil, nil
 	}
 	answer := &introspection{Active: true, TokenType: "Bearer", claims: c}
 	if c.Confirmation == nil {
-		return answer
+		return answer, nil
 	}
 	confirmation, err := accesstoken.ParseConfirmation(c.Confirmation)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	answer.TokenType = "httpsig"
-	if confirmation.Binding == accesstoken.BoundJKT {
+	switch confirmation.Binding {
+	case accesstoken.BoundJKT:
 		answer.TokenType = "DPoP"
+	case accesstoken.BoundJWK, accesstoken.BoundHTSK:
+		answer.TokenType = "httpsig"
 	}
-	return answer
+	return answer, nil
 }

@@ -18,6 +18,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,11 @@ import (
 	"github.com/holdfast-project/holdfast/replay"
 )
 
-// defaultLifetime is how long access tokens live where the configuration doesn't say.
-const defaultLifetime = 5 * time.Minute
+// How long tokens live where the configuration doesn't say.
+const (
+	defaultLifetime        = 5 * time.Minute
+	defaultRefreshLifetime = 30 * 24 * time.Hour
+)
 
 // Config configures a Server.
 type Config struct {
@@ -54,6 +58,8 @@ type Config struct {
 	RequireNonce bool
 	// TokenLifetime is how long access tokens live. If zero, 5 minutes.
 	TokenLifetime time.Duration
+	// RefreshLifetime is how long a refresh token may lie unused; none outlives its grant. If zero, 30 days.
+	RefreshLifetime time.Duration
 	// Replay remembers proofs and client assertions, up to 6 minutes ahead. Required. One that has just lost its memory
 	// makes us refuse for some 10 s, with status 503 (see [replay.Memory]).
 	Replay replay.Guard
@@ -68,6 +74,7 @@ type AuthMethod string
 
 // The methods.
 const (
+	NoAuth            AuthMethod = "none" // a public client: it has no secret to prove who it is
 	ClientSecretBasic AuthMethod = "client_secret_basic"
 	PrivateKeyJWT     AuthMethod = "private_key_jwt"
 )
@@ -115,12 +122,14 @@ type SecretHash [32]byte
 
 // Event is a grant, an introspection or a refusal, for audit logs. It holds no token and no secret.
 type Event struct {
-	Endpoint string // "token" or "introspection"
+	Endpoint string // "token", "introspection" or "revocation"
 	// ClientID is the client's, or "" if no known one was named. It is authenticated unless Refusal is about just that.
 	ClientID string
 	// Refusal is nil for a grant, and for an introspection that was answered.
 	Refusal *Error
-	// TokenID is the jti of the token that was granted, or asked about and found active.
+	// GrantID names the grant that the tokens belong to, if any.
+	GrantID string
+	// TokenID is the jti of the token that was granted, revoked, or asked about and found active.
 	TokenID string
 	// Audience and Scope are that token's; of a refusal, what would have been granted, as far as it was known by then.
 	Audience string
@@ -132,33 +141,37 @@ type Event struct {
 
 // Server is an authorization server. It is safe for concurrent use.
 type Server struct {
-	issuer       string
-	urls         urls
-	handlers     map[string]http.HandlerFunc // path → endpoint
-	clients      map[string]*client          // client_id → client
-	store        *store.Store
-	keys         *signing.Ring
-	lifetime     time.Duration
-	replay       replay.Guard
-	dpop         *dpop.Verifier
-	signatures   map[signatureKind]*httpsig.Verifier
-	nonces       *dpop.Nonces
-	requireNonce bool
-	observer     func(context.Context, Event)
-	now          func() time.Time
+	issuer   string
+	urls     urls
+	handlers map[string]http.HandlerFunc // path → endpoint
+	clients  map[string]*client          // client_id → client
+	store    *store.Store
+	keys     *signing.Ring
+	lifetime time.Duration
+
+	refreshLifetime time.Duration
+	replay          replay.Guard
+	dpop            *dpop.Verifier
+	signatures      map[signatureKind]*httpsig.Verifier
+	nonces          *dpop.Nonces
+	requireNonce    bool
+	observer        func(context.Context, Event)
+	now             func() time.Time
 }
 
 // New checks cfg and copies it.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
-		issuer:       cfg.Issuer,
-		store:        cfg.Store,
-		keys:         cfg.Keys,
-		lifetime:     cfg.TokenLifetime,
-		replay:       cfg.Replay,
-		requireNonce: cfg.RequireNonce,
-		observer:     cfg.Observer,
-		now:          cfg.Now,
+		issuer:   cfg.Issuer,
+		store:    cfg.Store,
+		keys:     cfg.Keys,
+		lifetime: cfg.TokenLifetime,
+
+		refreshLifetime: cmp.Or(cfg.RefreshLifetime, defaultRefreshLifetime),
+		replay:          cfg.Replay,
+		requireNonce:    cfg.RequireNonce,
+		observer:        cfg.Observer,
+		now:             cfg.Now,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -173,6 +186,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("issuer: Replay is required")
 	case s.lifetime < time.Second:
 		return nil, errors.New("issuer: TokenLifetime is under a second")
+	case s.refreshLifetime < time.Second:
+		return nil, errors.New("issuer: RefreshLifetime is under a second")
 	case s.lifetime > cfg.Keys.Overlap():
 		return nil, errors.New("issuer: tokens would live longer than the keys that signed them are published")
 	}
@@ -218,6 +233,7 @@ func (s *Server) route() error {
 		s.urls.base + "/jwks":       s.serveKeys,
 		s.urls.base + "/token":      s.serveToken,
 		s.urls.base + "/introspect": s.serveIntrospect,
+		s.urls.base + "/revoke":     s.serveRevoke,
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -19,8 +20,8 @@ const wellKnown = "/.well-known/oauth-authorization-server"
 
 // urls are the issuer's endpoints as clients call them.
 type urls struct {
-	base                    string // the issuer's own path, which may be empty
-	token, introspect, jwks string
+	base                            string // the issuer's own path, which may be empty
+	token, introspect, revoke, jwks string
 }
 
 // parseIssuer checks an issuer identifier (RFC 8414, section 2) and lays out the endpoints below it.
@@ -43,6 +44,7 @@ func parseIssuer(issuer string) (urls, error) {
 		base:       u.Path,
 		token:      issuer + "/token",
 		introspect: issuer + "/introspect",
+		revoke:     issuer + "/revoke",
 		jwks:       issuer + "/jwks",
 	}, nil
 }
@@ -58,22 +60,26 @@ type metadata struct {
 	TokenEndpoint         string `json:"token_endpoint"`
 	JWKSURI               string `json:"jwks_uri"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	RevocationEndpoint    string `json:"revocation_endpoint"`
 
 	ScopesSupported []string `json:"scopes_supported,omitempty"`
 	// ResponseTypesSupported is required, and empty without an authorization endpoint. Section 3.2 would have it left out
 	// when empty, but readers insist on what section 2 requires.
-	ResponseTypesSupported []string `json:"response_types_supported"`
-	GrantTypesSupported    []string `json:"grant_types_supported"`
+	ResponseTypesSupported []string    `json:"response_types_supported"`
+	GrantTypesSupported    []GrantType `json:"grant_types_supported"`
 
 	TokenAuthMethods         []AuthMethod     `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgorithms      []keys.Algorithm `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectAuthMethods    []AuthMethod     `json:"introspection_endpoint_auth_methods_supported"`
 	IntrospectAuthAlgorithms []keys.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevokeAuthMethods        []AuthMethod     `json:"revocation_endpoint_auth_methods_supported"`
+	RevokeAuthAlgorithms     []keys.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	DPoPAlgorithms           []keys.Algorithm `json:"dpop_signing_alg_values_supported"`
 }
 
 func (s *Server) metadata() metadata {
-	methods := []AuthMethod{ClientSecretBasic, PrivateKeyJWT}
+	confidential := []AuthMethod{ClientSecretBasic, PrivateKeyJWT}
+	methods := append([]AuthMethod{NoAuth}, confidential...)
 	var scopes []string
 	for _, c := range s.clients {
 		scopes = append(scopes, c.Scope...)
@@ -84,13 +90,16 @@ func (s *Server) metadata() metadata {
 		TokenEndpoint:            s.urls.token,
 		JWKSURI:                  s.urls.jwks,
 		IntrospectionEndpoint:    s.urls.introspect,
+		RevocationEndpoint:       s.urls.revoke,
 		ScopesSupported:          slices.Compact(scopes),
 		ResponseTypesSupported:   []string{},
-		GrantTypesSupported:      []string{"client_credentials"},
+		GrantTypesSupported:      slices.Sorted(maps.Keys(grantTypes)),
 		TokenAuthMethods:         methods,
 		TokenAuthAlgorithms:      assertionAlgorithms,
-		IntrospectAuthMethods:    methods,
+		IntrospectAuthMethods:    confidential,
 		IntrospectAuthAlgorithms: assertionAlgorithms,
+		RevokeAuthMethods:        methods,
+		RevokeAuthAlgorithms:     assertionAlgorithms,
 		DPoPAlgorithms:           s.dpop.Algorithms(),
 	}
 }

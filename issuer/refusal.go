@@ -32,6 +32,7 @@ const (
 	AssertionRefused Reason = "assertion-refused"        // RFC 7523, section 3
 	AssertionUsed    Reason = "assertion-used"           // RFC 7523, section 3, step 7: jti seen before
 	IntrospectDenied Reason = "introspection-denied"     // RFC 7662, section 2.3: not a resource server
+	RevocationDenied Reason = "revocation-denied"        // RFC 7009, section 2.1: another client's token
 	GrantRefused     Reason = "grant-unsupported"        // RFC 6749, section 5.2
 	ClientRefused    Reason = "client-gets-no-tokens"    // RFC 6749, section 5.2: unauthorized_client
 	ScopeRefused     Reason = "scope-refused"            // RFC 6749, section 3.3
@@ -43,6 +44,12 @@ const (
 	NonceNeeded      Reason = "dpop-nonce-needed"        // RFC 9449, section 8
 	SignatureRefused Reason = "signature-refused"        // draft-richer-oauth-httpsig-03; Err is an *httpsig.Error
 	DigestRefused    Reason = "digest-refused"           // the same; Err is a *contentdigest.Error
+	CodeRefused      Reason = "code-refused"             // RFC 6749, section 5.2: unknown, expired, another client's, redirect_uri or verifier differ
+	CodeUsed         Reason = "code-used"                // RFC 6749, section 4.1.2: its grant is revoked
+	RefreshRefused   Reason = "refresh-refused"          // RFC 6749, section 5.2: unknown, expired, revoked or another client's
+	RefreshReused    Reason = "refresh-reused"           // RFC 9700, section 4.14.2: its grant is revoked
+	RefreshRace      Reason = "refresh-race"             // used a moment ago: try again
+	KeyMismatch      Reason = "key-mismatch"             // RFC 9449, sections 5 and 10: bound to another key than the proof's
 	ProofUsed        Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
 	Restarted        Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
 	Unavailable      Reason = "unavailable"              // our failure: the replay guard or the store can't answer, or no key may sign
@@ -101,10 +108,12 @@ func (e *Error) answer() answer {
 		return answer{http.StatusUnauthorized, "invalid_client", "client authentication failed"}
 	case IntrospectDenied:
 		return answer{http.StatusForbidden, "unauthorized_client", "this client may not introspect"}
+	case RevocationDenied:
+		return answer{http.StatusBadRequest, "unauthorized_client", "not a token of this client"}
 	case GrantRefused:
-		return answer{http.StatusBadRequest, "unsupported_grant_type", "use client_credentials"}
+		return answer{http.StatusBadRequest, "unsupported_grant_type", "not a grant type of this server"}
 	case ClientRefused:
-		return answer{http.StatusBadRequest, "unauthorized_client", "this client gets no tokens"}
+		return answer{http.StatusBadRequest, "unauthorized_client", "not a grant type of this client"}
 	case ScopeRefused:
 		return answer{http.StatusBadRequest, "invalid_scope", "not a scope of this client"}
 	case TargetRefused:
@@ -121,6 +130,14 @@ func (e *Error) answer() answer {
 		return answer{http.StatusBadRequest, "use_dpop_nonce", "make a fresh DPoP proof with this nonce"}
 	case SignatureRefused, DigestRefused:
 		return answer{http.StatusBadRequest, "invalid_request", "the message signature was refused"}
+	case CodeRefused, CodeUsed:
+		return answer{http.StatusBadRequest, "invalid_grant", "the code isn't good, or not with these parameters"}
+	case RefreshRefused, RefreshReused:
+		return answer{http.StatusBadRequest, "invalid_grant", "the refresh token isn't good"}
+	case RefreshRace:
+		return answer{http.StatusServiceUnavailable, "temporarily_unavailable", "this refresh token was used a moment ago: try again"}
+	case KeyMismatch:
+		return answer{http.StatusBadRequest, "invalid_grant", "bound to another key than the proof's"}
 	case ProofUsed:
 		return answer{http.StatusBadRequest, e.usedCode(), "the proof was used before"}
 	case Restarted:

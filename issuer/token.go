@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/replay"
 )
 
@@ -17,6 +18,8 @@ type GrantType string
 
 // The grant types.
 const (
+	CodeGrant         GrantType = "authorization_code" // RFC 6749, section 4.1, with PKCE
+	RefreshGrant      GrantType = "refresh_token"      // RFC 6749, section 6
 	ClientCredentials GrantType = "client_credentials" // RFC 6749, section 4.4
 )
 
@@ -28,6 +31,8 @@ type issuance struct {
 	basis  basis
 	claims claims
 	token  string
+	// refresh is the refresh token to give, or "".
+	refresh string
 }
 
 // basis is what tokens are issued on: read and checked, but not used up.
@@ -35,12 +40,16 @@ type basis struct {
 	subject  string
 	scope    []string
 	audience string
+	grant    *store.Grant // that the tokens belong to, or nil
+	nonce    string       // of OpenID Connect
 	// use uses it up, together with the claims, in one transaction: the last step.
 	use func(ctx context.Context, claims []replay.Claim) error
 }
 
 // grantTypes maps each grant type to what finds and checks its basis, without changing anything.
 var grantTypes = map[GrantType]func(s *Server, ctx context.Context, is *issuance) (basis, error){
+	CodeGrant:         (*Server).authorizationCode,
+	RefreshGrant:      (*Server).refreshToken,
 	ClientCredentials: (*Server).clientCredentials,
 }
 
@@ -62,7 +71,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if s.requireNonce && event.Binding == DPoP {
 		w.Header().Set("DPoP-Nonce", s.nonces.Issue())
 	}
-	writeJSON(w, http.StatusOK, is.answer(int64(s.lifetime.Seconds())))
+	writeJSON(w, http.StatusOK, is.answer())
 }
 
 // issue lists the steps of a token request. Up to the last two nothing is remembered, so that a request that is refused
@@ -107,7 +116,7 @@ func grantTypeOf(f form, c *client) (func(*Server, context.Context, *issuance) (
 		return nil, &Error{Reason: FormRefused, Section: "RFC 6749, section 4.4.2", Part: "grant_type"}
 	case find == nil:
 		return nil, &Error{Reason: GrantRefused, Section: "RFC 6749, section 5.2", Part: "grant_type"}
-	case !slices.Contains(c.Grants, name):
+	case !c.uses(name):
 		return nil, &Error{Reason: ClientRefused, Section: "RFC 6749, section 5.2", Part: "grant_type"}
 	}
 	return find, nil
@@ -167,6 +176,9 @@ type claims struct {
 	IssuedAt     int64           `json:"iat"`
 	ID           string          `json:"jti"`
 	Scope        string          `json:"scope,omitempty"`
+	GrantID      string          `json:"grant_id,omitempty"`  // ours: which grant it belongs to
+	AuthTime     int64           `json:"auth_time,omitempty"` // RFC 9068, section 2.2.1
+	Details      json.RawMessage `json:"authorization_details,omitempty"`
 	Confirmation json.RawMessage `json:"cnf,omitempty"`
 }
 
@@ -183,6 +195,13 @@ func (s *Server) mint(is *issuance) (claims, string, error) {
 		ID:       rand.Text(),
 		Scope:    strings.Join(is.basis.scope, " "),
 	}
+	if g := is.basis.grant; g != nil {
+		c.GrantID, c.Details = g.ID, g.AuthorizationDetails
+		c.Expires = min(c.Expires, g.Expires.Unix())
+		if !g.AuthTime.IsZero() {
+			c.AuthTime = g.AuthTime.Unix()
+		}
+	}
 	if is.proof != nil {
 		c.Confirmation = is.proof.confirmation
 	}
@@ -197,18 +216,29 @@ func (s *Server) mint(is *issuance) (claims, string, error) {
 func (s *Server) useOnce(ctx context.Context, claims []replay.Claim) error {
 	for _, c := range claims {
 		if err := s.store.UseOnce(ctx, s.now(), c); err != nil {
-			return storeError(err)
+			return storeRefusal(err, AssertionUsed, "jti")
 		}
 	}
 	return nil
 }
 
-// storeError says what a failure of the store means to a request whose checks have passed.
-func storeError(err error) *Error {
-	if errors.Is(err, replay.ErrReplayed) || errors.Is(err, replay.ErrExpired) {
+// isUnknown tells whether the store knows no such thing.
+func isUnknown(err error) bool {
+	e, ok := errors.AsType[*store.Error](err)
+	return ok && e.Reason == store.NotFound
+}
+
+// storeRefusal turns an error of the store into a refusal: an assertion that was used, something that isn't good any
+// more, which reason and part name, or a store that can't be asked.
+func storeRefusal(err error, reason Reason, part string) *Error {
+	e, ok := errors.AsType[*store.Error](err)
+	switch {
+	case errors.Is(err, replay.ErrReplayed), errors.Is(err, replay.ErrExpired):
 		return &Error{Reason: AssertionUsed, Section: "RFC 7523, section 3, step 7", Part: "jti", Err: err}
+	case !ok || e.Reason == store.Unavailable:
+		return &Error{Reason: Unavailable, Part: "store", Err: err}
 	}
-	return &Error{Reason: Unavailable, Part: "store", Err: err}
+	return &Error{Reason: reason, Part: part, Err: err}
 }
 
 // claimOnce makes one claim; used is the refusal of an id that was seen before.
@@ -232,11 +262,17 @@ type tokenAnswer struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int64  `json:"expires_in"`
+	Refresh     string `json:"refresh_token,omitempty"`
 	Scope       string `json:"scope,omitempty"`
+
+	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396, section 7
 }
 
-func (is *issuance) answer(lifetime int64) tokenAnswer {
-	a := tokenAnswer{AccessToken: is.token, TokenType: "Bearer", ExpiresIn: lifetime, Scope: is.claims.Scope}
+func (is *issuance) answer() tokenAnswer {
+	a := tokenAnswer{
+		AccessToken: is.token, TokenType: "Bearer", ExpiresIn: is.claims.Expires - is.claims.IssuedAt, Scope: is.claims.Scope,
+		Refresh: is.refresh, Details: is.claims.Details,
+	}
 	if is.proof != nil {
 		a.TokenType = is.proof.tokenType
 	}
@@ -247,6 +283,9 @@ func (is *issuance) event() Event {
 	e := Event{Endpoint: "token", Scope: slices.Clone(is.basis.scope), Audience: is.basis.audience, TokenID: is.claims.ID}
 	if is.caller.client != nil {
 		e.ClientID = is.caller.ID
+	}
+	if is.basis.grant != nil {
+		e.GrantID = is.basis.grant.ID
 	}
 	if is.proof != nil {
 		e.Binding, e.Key = is.proof.binding, is.proof.key
