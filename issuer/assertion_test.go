@@ -157,7 +157,7 @@ func TestAssertionKeysWithoutAlg(t *testing.T) {
 		}
 		return key
 	}
-	f := newFixture(t, func(cfg *Config) { cfg.Clients[9].Keys = []*keys.Public{open(rsa), open(p256), open(p384)} })
+	f := newFixture(t, func(cfg *Config) { cfg.Clients[11].Keys = []*keys.Public{open(rsa), open(p256), open(p384)} })
 	for _, tc := range []struct {
 		name   string
 		signer *keys.Signer
@@ -184,10 +184,10 @@ func TestAssertionKeysWithoutAlg(t *testing.T) {
 		})
 	}
 	for _, only := range []*keys.Signer{rsa, p256} {
-		newFixture(t, func(cfg *Config) { cfg.Clients[9].Keys = []*keys.Public{open(only)} })
+		newFixture(t, func(cfg *Config) { cfg.Clients[11].Keys = []*keys.Public{open(only)} })
 	}
 	cfg := f.cfg
-	cfg.Clients[9].Keys = []*keys.Public{open(p384)}
+	cfg.Clients[11].Keys = []*keys.Public{open(p384)}
 	if _, err := New(cfg); err == nil {
 		t.Error("accepted a client whose only key can't sign assertions")
 	}

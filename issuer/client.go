@@ -75,6 +75,7 @@ func newClient(c Client) (*client, error) {
 	if len(c.Grants) == 0 && len(c.Audience) > 0 {
 		c.Grants = []GrantType{ClientCredentials}
 	}
+	c.Exchange.Outside = slices.Clone(c.Exchange.Outside)
 	checked := &client{Client: c}
 	if err := checked.indexKeys(); err != nil {
 		return nil, err

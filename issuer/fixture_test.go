@@ -103,12 +103,17 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 			secret(Client{ID: "signed", Binding: HTTPSigPreregistered, Keys: []*keys.Public{f.signedKey.Public(), f.eddsaKey.Public()}}),
 			secret(Client{ID: "unbound", InsecureAllowUnbound: true}),
 			secret(Client{ID: "web", Grants: []GrantType{CodeGrant, RefreshGrant}}),
+			{ID: "orders", AuthMethod: ClientSecretBasic, SecretHash: hash, Grants: []GrantType{ExchangeGrant}, Scope: []string{"read"},
+				Audience: []string{"https://stock.example"}, Introspect: []string{testResource}, Exchange: Exchange{Outside: []string{testOutside}}},
+			{ID: "stock", AuthMethod: ClientSecretBasic, SecretHash: hash, Grants: []GrantType{ExchangeGrant, ClientCredentials}, Scope: []string{"read", "admin"},
+				Audience: []string{"https://depot.example"}, Introspect: []string{"https://stock.example"}},
 			secret(Client{ID: "rs", Introspect: []string{testResource}}),
 			secret(Client{ID: "other-rs", Introspect: []string{"https://other.example"}}),
 			{ID: "spa", AuthMethod: NoAuth, Grants: []GrantType{CodeGrant, RefreshGrant}, Scope: []string{"read", "write"}, Audience: []string{testResource}},
 			{ID: "jwt", AuthMethod: PrivateKeyJWT, Keys: []*keys.Public{f.jwtKey.Public(), f.eddsaKey.Public()},
 				Scope: []string{"read"}, Audience: []string{testResource}},
 		},
+		Outside: []Outside{{Issuer: testOutside, Verify: outsideVerifier(testNow)}},
 		Observer: func(_ context.Context, e Event) {
 			f.mu.Lock()
 			f.events = append(f.events, e)

@@ -3,8 +3,6 @@ package issuer
 import (
 	"context"
 	"crypto/rand"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/holdfast-project/holdfast/issuer/store"
@@ -83,21 +81,4 @@ func (s *Server) rotate(ctx context.Context, r store.Rotation, secret []byte) (s
 	default:
 		return "", &Error{Reason: RefreshReused, Section: section, Part: "refresh_token"}
 	}
-}
-
-// narrowed returns the scope that was asked for, which must have been granted; or all that was granted.
-func narrowed(granted []string, asked string) ([]string, error) {
-	if asked == "" {
-		return granted, nil
-	}
-	var scope []string
-	for s := range strings.SplitSeq(asked, " ") {
-		if !slices.Contains(granted, s) {
-			return nil, &Error{Reason: ScopeRefused, Section: "RFC 6749, section 6", Part: "scope"}
-		}
-		if !slices.Contains(scope, s) {
-			scope = append(scope, s)
-		}
-	}
-	return scope, nil
 }

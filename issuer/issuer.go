@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/holdfast-project/holdfast/dpop"
@@ -60,7 +61,9 @@ type Config struct {
 	TokenLifetime time.Duration
 	// RefreshLifetime is how long a refresh token may lie unused; none outlives its grant. If zero, 30 days.
 	RefreshLifetime time.Duration
-	// Replay remembers proofs and client assertions, up to 6 minutes ahead. Required. One that has just lost its memory
+	// Outside lists other issuers whose tokens may be exchanged.
+	Outside []Outside
+	// Replay remembers proofs, up to 2 minutes ahead. Required. One that has just lost its memory
 	// makes us refuse for some 10 s, with status 503 (see [replay.Memory]).
 	Replay replay.Guard
 	// Observer, if set, is told of every grant and refusal. It must not block.
@@ -108,6 +111,8 @@ type Client struct {
 	Audience []string
 	// Grants lists the grant types that it may use. If empty, client_credentials, provided that it has an Audience.
 	Grants []GrantType
+	// Exchange is what it may do by token exchange, if that is one of its Grants.
+	Exchange Exchange
 	// Binding is the proof that it must use.
 	Binding Binding
 	// InsecureAllowUnbound grants Bearer tokens to requests without any proof: whoever copies such a token can use it.
@@ -150,6 +155,7 @@ type Server struct {
 	lifetime time.Duration
 
 	refreshLifetime time.Duration
+	outside         []Outside
 	replay          replay.Guard
 	dpop            *dpop.Verifier
 	signatures      map[signatureKind]*httpsig.Verifier
@@ -167,6 +173,7 @@ func New(cfg Config) (*Server, error) {
 		keys:     cfg.Keys,
 		lifetime: cfg.TokenLifetime,
 
+		outside:         slices.Clone(cfg.Outside),
 		refreshLifetime: cmp.Or(cfg.RefreshLifetime, defaultRefreshLifetime),
 		replay:          cfg.Replay,
 		requireNonce:    cfg.RequireNonce,

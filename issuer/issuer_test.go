@@ -46,14 +46,14 @@ func TestConfigRefused(t *testing.T) {
 		{"no auth method", func(c *Config) { c.Clients[0].AuthMethod = "" }},
 		{"unknown auth method", func(c *Config) { c.Clients[0].AuthMethod = "client_secret_post" }},
 		{"no secret hash", func(c *Config) { c.Clients[0].SecretHash = SecretHash{} }},
-		{"private_key_jwt without keys", func(c *Config) { c.Clients[9].Keys = nil }},
-		{"private_key_jwt with a secret", func(c *Config) { c.Clients[9].SecretHash = c.Clients[0].SecretHash }},
+		{"private_key_jwt without keys", func(c *Config) { c.Clients[11].Keys = nil }},
+		{"private_key_jwt with a secret", func(c *Config) { c.Clients[11].SecretHash = c.Clients[0].SecretHash }},
 		{"private_key_jwt with keys that can't sign assertions", func(c *Config) {
-			c.Clients[9].Keys = []*keys.Public{newKey(t, keys.ES384, "es384").Public()}
+			c.Clients[11].Keys = []*keys.Public{newKey(t, keys.ES384, "es384").Public()}
 		}},
-		{"nil key", func(c *Config) { c.Clients[9].Keys = []*keys.Public{nil} }},
-		{"key without a kid", func(c *Config) { c.Clients[9].Keys = []*keys.Public{withoutKeyID(t)} }},
-		{"kid twice", func(c *Config) { c.Clients[9].Keys = append(c.Clients[9].Keys, c.Clients[9].Keys[0]) }},
+		{"nil key", func(c *Config) { c.Clients[11].Keys = []*keys.Public{nil} }},
+		{"key without a kid", func(c *Config) { c.Clients[11].Keys = []*keys.Public{withoutKeyID(t)} }},
+		{"kid twice", func(c *Config) { c.Clients[11].Keys = append(c.Clients[11].Keys, c.Clients[11].Keys[0]) }},
 		{"unknown binding", func(c *Config) { c.Clients[0].Binding = "mtls" }},
 		{"pre-registered binding without a fully specified key", func(c *Config) {
 			c.Clients[3].Keys = []*keys.Public{base.eddsaKey.Public()}
@@ -136,9 +136,9 @@ func TestMetadata(t *testing.T) {
 				"jwks_uri":                              tc.issuer + "/jwks",
 				"introspection_endpoint":                tc.issuer + "/introspect",
 				"revocation_endpoint":                   tc.issuer + "/revoke",
-				"scopes_supported":                      []any{"read", "write"},
+				"scopes_supported":                      []any{"admin", "read", "write"},
 				"response_types_supported":              []any{},
-				"grant_types_supported":                 []any{"authorization_code", "client_credentials", "refresh_token"},
+				"grant_types_supported":                 []any{"authorization_code", "client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"},
 				"token_endpoint_auth_methods_supported": append([]any{"none"}, methods...),
 				"token_endpoint_auth_signing_alg_values_supported":         algorithms,
 				"introspection_endpoint_auth_methods_supported":            methods,

@@ -49,6 +49,8 @@ const (
 	RefreshRefused   Reason = "refresh-refused"          // RFC 6749, section 5.2: unknown, expired, revoked or another client's
 	RefreshReused    Reason = "refresh-reused"           // RFC 9700, section 4.14.2: its grant is revoked
 	RefreshRace      Reason = "refresh-race"             // used a moment ago: try again
+	ExchangeRefused  Reason = "exchange-refused"         // RFC 8693, section 2.2.2: a token that isn't good, or of a type that isn't taken
+	ExchangeDenied   Reason = "exchange-denied"          // RFC 8693, section 2.2.2: a good token that this client may not exchange
 	KeyMismatch      Reason = "key-mismatch"             // RFC 9449, sections 5 and 10: bound to another key than the proof's
 	ProofUsed        Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
 	Restarted        Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
@@ -136,6 +138,10 @@ func (e *Error) answer() answer {
 		return answer{http.StatusBadRequest, "invalid_grant", "the refresh token isn't good"}
 	case RefreshRace:
 		return answer{http.StatusServiceUnavailable, "temporarily_unavailable", "this refresh token was used a moment ago: try again"}
+	case ExchangeRefused:
+		return answer{http.StatusBadRequest, "invalid_request", "a token to exchange isn't good, or its type isn't taken"}
+	case ExchangeDenied:
+		return answer{http.StatusBadRequest, "invalid_request", "not a token that this client may exchange"}
 	case KeyMismatch:
 		return answer{http.StatusBadRequest, "invalid_grant", "bound to another key than the proof's"}
 	case ProofUsed:

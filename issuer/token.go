@@ -18,9 +18,10 @@ type GrantType string
 
 // The grant types.
 const (
-	CodeGrant         GrantType = "authorization_code" // RFC 6749, section 4.1, with PKCE
-	RefreshGrant      GrantType = "refresh_token"      // RFC 6749, section 6
-	ClientCredentials GrantType = "client_credentials" // RFC 6749, section 4.4
+	CodeGrant         GrantType = "authorization_code"                              // RFC 6749, section 4.1, with PKCE
+	RefreshGrant      GrantType = "refresh_token"                                   // RFC 6749, section 6
+	ClientCredentials GrantType = "client_credentials"                              // RFC 6749, section 4.4
+	ExchangeGrant     GrantType = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
 )
 
 // issuance is a token request, as far as its steps have run.
@@ -42,6 +43,8 @@ type basis struct {
 	audience string
 	grant    *store.Grant // that the tokens belong to, or nil
 	nonce    string       // of OpenID Connect
+	old      *claims      // of the token that is exchanged, or nil; without an iss it was another issuer's
+	actor    *actor       // who acts for the subject, or nil
 	// use uses it up, together with the claims, in one transaction: the last step.
 	use func(ctx context.Context, claims []replay.Claim) error
 }
@@ -51,6 +54,7 @@ var grantTypes = map[GrantType]func(s *Server, ctx context.Context, is *issuance
 	CodeGrant:         (*Server).authorizationCode,
 	RefreshGrant:      (*Server).refreshToken,
 	ClientCredentials: (*Server).clientCredentials,
+	ExchangeGrant:     (*Server).exchangeToken,
 }
 
 // serveToken is the token endpoint (RFC 6749, section 3.2).
@@ -125,22 +129,22 @@ func grantTypeOf(f form, c *client) (func(*Server, context.Context, *issuance) (
 // clientCredentials lets a client have tokens in its own name (RFC 6749, section 4.4).
 func (s *Server) clientCredentials(_ context.Context, is *issuance) (b basis, err error) {
 	b.subject, b.use = is.caller.ID, s.useOnce
-	if b.scope, err = is.caller.scopeFor(is.form.get("scope")); err != nil {
+	if b.scope, err = narrowed(is.caller.Scope, is.form.get("scope")); err != nil {
 		return b, err
 	}
 	b.audience, err = is.caller.audienceFor(is.form.get("resource"), is.form.get("audience"))
 	return b, err
 }
 
-// scopeFor returns the scope to grant: what was asked for, each once, or all that the client may have
-// (RFC 6749, section 3.3).
-func (c *client) scopeFor(asked string) ([]string, error) {
+// narrowed returns the scope that was asked for, each once, which must have been allowed; or all that is allowed
+// (RFC 6749, sections 3.3 and 6).
+func narrowed(allowed []string, asked string) ([]string, error) {
 	if asked == "" {
-		return c.Scope, nil
+		return allowed, nil
 	}
 	var scope []string
 	for s := range strings.SplitSeq(asked, " ") {
-		if !slices.Contains(c.Scope, s) {
+		if !slices.Contains(allowed, s) {
 			return nil, &Error{Reason: ScopeRefused, Section: "RFC 6749, section 3.3", Part: "scope"}
 		}
 		if !slices.Contains(scope, s) {
@@ -179,6 +183,8 @@ type claims struct {
 	GrantID      string          `json:"grant_id,omitempty"`  // ours: which grant it belongs to
 	AuthTime     int64           `json:"auth_time,omitempty"` // RFC 9068, section 2.2.1
 	Details      json.RawMessage `json:"authorization_details,omitempty"`
+	Actor        *actor          `json:"act,omitempty"`     // RFC 8693, section 4.1
+	MayAct       *actor          `json:"may_act,omitempty"` // RFC 8693, section 4.4
 	Confirmation json.RawMessage `json:"cnf,omitempty"`
 }
 
@@ -201,6 +207,10 @@ func (s *Server) mint(is *issuance) (claims, string, error) {
 		if !g.AuthTime.IsZero() {
 			c.AuthTime = g.AuthTime.Unix()
 		}
+	}
+	if old := is.basis.old; old != nil {
+		c.GrantID, c.AuthTime, c.Actor = old.GrantID, old.AuthTime, is.basis.actor
+		c.Expires = min(c.Expires, old.Expires)
 	}
 	if is.proof != nil {
 		c.Confirmation = is.proof.confirmation
@@ -263,6 +273,7 @@ type tokenAnswer struct {
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int64  `json:"expires_in"`
 	Refresh     string `json:"refresh_token,omitempty"`
+	IssuedType  string `json:"issued_token_type,omitempty"` // RFC 8693, section 2.2.1
 	Scope       string `json:"scope,omitempty"`
 
 	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396, section 7
@@ -272,6 +283,9 @@ func (is *issuance) answer() tokenAnswer {
 	a := tokenAnswer{
 		AccessToken: is.token, TokenType: "Bearer", ExpiresIn: is.claims.Expires - is.claims.IssuedAt, Scope: is.claims.Scope,
 		Refresh: is.refresh, Details: is.claims.Details,
+	}
+	if is.basis.old != nil {
+		a.IssuedType = typeAccessToken
 	}
 	if is.proof != nil {
 		a.TokenType = is.proof.tokenType
