@@ -2,6 +2,8 @@ package issuer
 
 import (
 	"context"
+	"io"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,14 +36,56 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		event.Refusal.write(w)
 		return
 	}
-	if answer == nil {
-		s.observe(r.Context(), event)
-		writeJSON(w, http.StatusOK, inactive{})
+	var body any = inactive{}
+	if answer != nil {
+		body = answer
+		event.TokenID, event.Audience, event.Scope = answer.ID, answer.Audience, strings.Fields(answer.Scope)
+	}
+	s.observe(r.Context(), event)
+	if !acceptsMedia(r.Header.Values("Accept"), introspectionMedia) {
+		writeJSON(w, http.StatusOK, body)
 		return
 	}
-	event.TokenID, event.Audience, event.Scope = answer.ID, answer.Audience, strings.Fields(answer.Scope)
-	s.observe(r.Context(), event)
-	writeJSON(w, http.StatusOK, answer)
+	signed, err := s.signIntrospection(asker.ID, body)
+	if err != nil {
+		(&Error{Reason: Unavailable, Part: "answer", Err: err}).write(w)
+		return
+	}
+	noStore(w.Header())
+	w.Header().Set("Content-Type", introspectionMedia)
+	io.WriteString(w, signed)
+}
+
+const (
+	introspectionType  = "token-introspection+jwt" // typ (RFC 9701, section 5)
+	introspectionMedia = "application/" + introspectionType
+)
+
+// signedIntrospection is an answer that its asker can show to others (RFC 9701, section 5). It has neither sub nor exp, so
+// that it can't be taken for an access token.
+type signedIntrospection struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`
+	IssuedAt int64  `json:"iat"`
+	Answer   any    `json:"token_introspection"`
+}
+
+func (s *Server) signIntrospection(asker string, answer any) (string, error) {
+	return s.signAs(introspectionType, signedIntrospection{Issuer: s.issuer, Audience: asker, IssuedAt: s.now().Unix(), Answer: answer})
+}
+
+// acceptsMedia tells whether Accept names a media type, by itself (RFC 9110, section 12.5.1). Wildcards don't count: they
+// ask for the usual answer.
+func acceptsMedia(lines []string, media string) bool {
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			name, params, err := mime.ParseMediaType(item)
+			if err == nil && name == media && (params["q"] == "" || strings.Trim(params["q"], "0.") != "") { // q=0 is "not this"
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // introspect lists the steps of an introspection request. The answer is nil for a token that is inactive for the asker.

@@ -3,6 +3,7 @@ package issuer
 import (
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -150,4 +151,46 @@ func TestIntrospectWithAssertion(t *testing.T) {
 		t.Errorf("got %d %v", got.status, got.body)
 	}
 	checkRefused(t, f.send(t, q), http.StatusUnauthorized, "invalid_client", AssertionUsed)
+}
+
+// A signed answer is for its asker, of its own type, and says the same (RFC 9701).
+func TestIntrospectSigned(t *testing.T) {
+	f := newFixture(t, nil)
+	token, claims := f.grantFor(t, "any")
+	for _, tc := range []struct {
+		name, token string
+		accept      []string
+		signed      bool
+		want        map[string]any
+	}{
+		{"active", token, []string{introspectionMedia}, true, map[string]any{"active": true, "token_type": "DPoP"}},
+		{"inactive", "x", []string{"application/json;q=0.5, " + introspectionMedia}, true, map[string]any{"active": false}},
+		{"on another line", token, []string{"text/plain", introspectionMedia + ";q=0.3"}, true, map[string]any{"active": true, "token_type": "DPoP"}},
+		{"not wanted", token, []string{introspectionMedia + ";q=0.0"}, false, nil},
+		{"anything", token, []string{"*/*"}, false, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			q := introspectionOf("rs", tc.token)
+			q.header["Accept"] = tc.accept
+			w := httptest.NewRecorder()
+			f.Handler().ServeHTTP(w, q.http())
+			if got := w.Header().Get("Content-Type"); (got == introspectionMedia) != tc.signed || w.Header().Get("Cache-Control") != "no-store" {
+				t.Fatalf("got header %v", w.Header())
+			}
+			if !tc.signed {
+				return
+			}
+			header, got := claimsOf(t, w.Body.String())
+			if header["typ"] != "token-introspection+jwt" || header["kid"] != f.signer(t).Public().KeyID() {
+				t.Errorf("got header %v", header)
+			}
+			if tc.want["active"] == true {
+				maps.Copy(tc.want, claims)
+			}
+			want := map[string]any{"iss": testIssuer, "aud": "rs", "iat": float64(testNow.Unix()), "token_introspection": tc.want}
+			if d := cmp.Diff(got, want); d != "" {
+				t.Errorf("-got +want\n%s", d)
+			}
+		})
+	}
 }

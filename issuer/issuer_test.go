@@ -143,6 +143,7 @@ func TestMetadata(t *testing.T) {
 				"token_endpoint_auth_signing_alg_values_supported":         algorithms,
 				"introspection_endpoint_auth_methods_supported":            methods,
 				"introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+				"introspection_signing_alg_values_supported":               []any{"ES256"},
 				"revocation_endpoint_auth_methods_supported":               append([]any{"none"}, methods...),
 				"revocation_endpoint_auth_signing_alg_values_supported":    algorithms,
 				"dpop_signing_alg_values_supported":                        proofs,

@@ -31,8 +31,11 @@ func (s *Server) serveKeys(w http.ResponseWriter, r *http.Request) {
 }
 
 // sign makes an access token.
-func (s *Server) sign(c claims) (string, error) {
-	payload, err := json.Marshal(c)
+func (s *Server) sign(c claims) (string, error) { return s.signAs(accessTokenType, c) }
+
+// signAs signs claims with the default key. The type keeps what is signed for one purpose from being taken for another.
+func (s *Server) signAs(typ string, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
@@ -40,7 +43,7 @@ func (s *Server) sign(c claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return jws.Sign(signer, jws.Header{Typ: accessTokenType, KeyID: signer.Public().KeyID()}, payload)
+	return jws.Sign(signer, jws.Header{Typ: typ, KeyID: signer.Public().KeyID()}, payload)
 }
 
 // open reads one of our own access tokens that is still good.

@@ -72,6 +72,7 @@ type metadata struct {
 	TokenAuthAlgorithms      []keys.Algorithm `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectAuthMethods    []AuthMethod     `json:"introspection_endpoint_auth_methods_supported"`
 	IntrospectAuthAlgorithms []keys.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	IntrospectAlgorithms     []keys.Algorithm `json:"introspection_signing_alg_values_supported"` // RFC 9701, section 7
 	RevokeAuthMethods        []AuthMethod     `json:"revocation_endpoint_auth_methods_supported"`
 	RevokeAuthAlgorithms     []keys.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	DPoPAlgorithms           []keys.Algorithm `json:"dpop_signing_alg_values_supported"`
@@ -98,6 +99,7 @@ func (s *Server) metadata() metadata {
 		TokenAuthAlgorithms:      assertionAlgorithms,
 		IntrospectAuthMethods:    confidential,
 		IntrospectAuthAlgorithms: assertionAlgorithms,
+		IntrospectAlgorithms:     s.keys.Algorithms()[:1],
 		RevokeAuthMethods:        methods,
 		RevokeAuthAlgorithms:     assertionAlgorithms,
 		DPoPAlgorithms:           s.dpop.Algorithms(),
