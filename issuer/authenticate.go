@@ -16,6 +16,8 @@ type caller struct {
 	*client
 	// assertion is the use of a client assertion, to be claimed when everything else holds; nil for other methods.
 	assertion *replay.Claim
+	// signature is the proof that authenticated the client, or nil.
+	signature *proof
 }
 
 // claims are the ids that the request uses up when everything else holds.
@@ -37,8 +39,8 @@ func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
 		return caller{}, &Error{Reason: AuthAmbiguous, Section: section, Part: "Authorization"}
 	case len(authorization) == 1 && asserted:
 		return caller{}, &Error{Reason: AuthAmbiguous, Section: section, Part: "client_assertion"}
-	case f.get("client_secret") != "":
-		return caller{}, &Error{Reason: AuthRefused, Section: "RFC 6749, section 2.3.1", Part: "client_secret"}
+	case f.get("client_secret") != "" && (asserted || len(authorization) > 0):
+		return caller{}, &Error{Reason: AuthAmbiguous, Section: section, Part: "client_secret"}
 	}
 	var (
 		c   caller
@@ -49,8 +51,10 @@ func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
 		c, err = s.authenticateAssertion(r.Context(), f)
 	case len(authorization) == 1:
 		c, err = s.authenticateBasic(r)
+	case f.get("client_secret") != "":
+		c, err = s.authenticateSecret(r.Context(), ClientSecretPost, f.get("client_id"), f.get("client_secret"))
 	default:
-		c, err = s.identify(r.Context(), f.get("client_id"))
+		c, err = s.identify(r, f)
 	}
 	if err != nil {
 		return c, err
@@ -61,27 +65,53 @@ func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
 	return c, nil
 }
 
-// identify finds the public client that sent a request: it only says so (RFC 6749, section 3.2.1).
-func (s *Server) identify(ctx context.Context, id string) (caller, error) {
-	c, err := s.client(ctx, id)
+// identify finds the client that a request names, and what shows that it is the one: its certificate, its signature, or
+// nothing for a public client (RFC 6749, section 3.2.1).
+func (s *Server) identify(r *http.Request, f form) (caller, error) {
+	c, err := s.client(r.Context(), f.get("client_id"))
 	if err != nil {
 		return caller{}, err
 	}
-	if c == nil || c.AuthMethod != NoAuth {
-		return caller{client: c}, &Error{Reason: AuthMissing, Section: "RFC 6749, section 3.2.1"}
+	out := caller{client: c}
+	switch {
+	case c == nil:
+	case c.AuthMethod == NoAuth:
+		return out, nil
+	case c.AuthMethod == TLSClientAuth, c.AuthMethod == SelfSignedTLS:
+		return out, s.authenticateCertificate(r, c)
+	case c.AuthMethod == HTTPSigAuth:
+		out.signature, err = s.authenticateSignature(r, f.body, c)
+		return out, err
 	}
-	return caller{client: c}, nil
+	return out, &Error{Reason: AuthMissing, Section: "RFC 6749, section 3.2.1"}
 }
 
-// authenticateBasic checks client_secret_basic (RFC 6749, section 2.3.1). An unknown client costs as much as a wrong
-// secret.
+// authenticateSignature takes a signature by a key of the client's, which is its proof as well.
+func (s *Server) authenticateSignature(r *http.Request, body []byte, c *client) (*proof, error) {
+	signature, err := tokenRequestSignature(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	if signature == nil {
+		return nil, &Error{Reason: AuthMissing, Section: "RFC 6749, section 3.2.1", Part: partSignature}
+	}
+	return s.proveSignature(r, body, c, HTTPSigPreregistered)
+}
+
+// authenticateBasic checks client_secret_basic (RFC 6749, section 2.3.1).
 func (s *Server) authenticateBasic(r *http.Request) (caller, error) {
 	const section = "RFC 6749, section 2.3.1"
 	id, secret, ok := basicCredentials(r)
 	if !ok {
 		return caller{}, &Error{Reason: AuthRefused, Section: section, Part: "Authorization"}
 	}
-	c, err := s.client(r.Context(), id)
+	return s.authenticateSecret(r.Context(), ClientSecretBasic, id, secret)
+}
+
+// authenticateSecret compares a client's secret. An unknown client costs as much as a wrong secret.
+func (s *Server) authenticateSecret(ctx context.Context, method AuthMethod, id, secret string) (caller, error) {
+	const section = "RFC 6749, section 2.3.1"
+	c, err := s.client(ctx, id)
 	if err != nil {
 		return caller{}, err
 	}
@@ -93,8 +123,8 @@ func (s *Server) authenticateBasic(r *http.Request) (caller, error) {
 	switch {
 	case c == nil:
 		return caller{}, &Error{Reason: AuthRefused, Section: section, Part: "client_id"}
-	case c.AuthMethod != ClientSecretBasic:
-		return caller{client: c}, &Error{Reason: AuthRefused, Section: section, Part: "method", Expected: string(c.AuthMethod), Got: string(ClientSecretBasic)}
+	case c.AuthMethod != method:
+		return caller{client: c}, &Error{Reason: AuthRefused, Section: section, Part: "method", Expected: string(c.AuthMethod), Got: string(method)}
 	case !matches:
 		return caller{client: c}, &Error{Reason: SecretMismatch, Section: section}
 	}

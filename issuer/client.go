@@ -75,6 +75,7 @@ func newClient(c Client) (*client, error) {
 	if len(c.Grants) == 0 && len(c.Audience) > 0 {
 		c.Grants = []GrantType{ClientCredentials}
 	}
+	c.TLS.Certificates = slices.Clone(c.TLS.Certificates)
 	c.Exchange.Outside = slices.Clone(c.Exchange.Outside)
 	checked := &client{Client: c}
 	if err := checked.indexKeys(); err != nil {
@@ -84,6 +85,9 @@ func newClient(c Client) (*client, error) {
 		return nil, err
 	}
 	if err := checked.checkBinding(); err != nil {
+		return nil, err
+	}
+	if err := c.TLS.check(c.AuthMethod); err != nil {
 		return nil, err
 	}
 	for _, scope := range c.Scope {
@@ -149,26 +153,29 @@ func fullySpecified(alg keys.Algorithm) bool {
 
 func (c *client) checkAuthMethod() error {
 	switch c.AuthMethod {
-	case ClientSecretBasic:
+	case ClientSecretBasic, ClientSecretPost:
 		if c.SecretHash == (SecretHash{}) {
-			return errors.New("client_secret_basic needs a SecretHash")
+			return fmt.Errorf("%s needs a SecretHash", c.AuthMethod)
 		}
+		return nil
 	case NoAuth:
-		if c.SecretHash != (SecretHash{}) {
-			return errors.New("a public client has no SecretHash")
-		}
 		if slices.Contains(c.Grants, ClientCredentials) || len(c.Introspect) > 0 {
 			return errors.New("a client that can't prove who it is may neither introspect nor have tokens in its own name")
 		}
 	case PrivateKeyJWT:
-		if c.SecretHash != (SecretHash{}) {
-			return errors.New("private_key_jwt takes no SecretHash")
-		}
 		if !slices.ContainsFunc(c.Keys, mayAssert) {
 			return errors.New("private_key_jwt needs a key for ES256, Ed25519 or PS256")
 		}
+	case TLSClientAuth, SelfSignedTLS:
+	case HTTPSigAuth:
+		if c.Binding != HTTPSigPreregistered {
+			return errors.New("httpsig needs the binding HTTPSigPreregistered: the signature is the authentication")
+		}
 	default:
 		return fmt.Errorf("unknown AuthMethod %q", c.AuthMethod)
+	}
+	if c.SecretHash != (SecretHash{}) {
+		return fmt.Errorf("%s takes no SecretHash", c.AuthMethod)
 	}
 	return nil
 }
@@ -188,7 +195,7 @@ func mayAssert(key *keys.Public) bool {
 
 func (c *client) checkBinding() error {
 	switch c.Binding {
-	case AnyBinding, DPoP, HTTPSigRuntime:
+	case AnyBinding, DPoP, HTTPSigRuntime, MutualTLS:
 	case HTTPSigPreregistered:
 		if len(c.signatureKeys) == 0 {
 			return errors.New("binding HTTPSigPreregistered needs a key with a fully specified alg (RFC 9864)")

@@ -105,6 +105,9 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (caller, *in
 	if token == "" {
 		return asker, nil, &Error{Reason: FormRefused, Section: "RFC 7662, section 2.1", Part: "token"}
 	}
+	if err := s.claimProof(r.Context(), asker.signature); err != nil {
+		return asker, nil, err
+	}
 	if err := s.useOnce(r.Context(), asker.claims()); err != nil {
 		return asker, nil, err
 	}

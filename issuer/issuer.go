@@ -23,7 +23,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-project/holdfast/dpop"
@@ -61,6 +63,9 @@ type Config struct {
 	TokenLifetime time.Duration
 	// RefreshLifetime is how long a refresh token may lie unused; none outlives its grant. If zero, 30 days.
 	RefreshLifetime time.Duration
+	// Edges end TLS for us, and tell their client's certificate in Client-Cert (RFC 9440), whose chain they have verified.
+	// They must drop what clients send under that name. From others the field means nothing.
+	Edges []netip.Prefix
 	// Outside lists other issuers whose tokens may be exchanged.
 	Outside []Outside
 	// Replay remembers proofs, up to 2 minutes ahead. Required. One that has just lost its memory
@@ -79,7 +84,11 @@ type AuthMethod string
 const (
 	NoAuth            AuthMethod = "none" // a public client: it has no secret to prove who it is
 	ClientSecretBasic AuthMethod = "client_secret_basic"
-	PrivateKeyJWT     AuthMethod = "private_key_jwt"
+	ClientSecretPost  AuthMethod = "client_secret_post"
+	PrivateKeyJWT     AuthMethod = "private_key_jwt"             // RFC 7523
+	TLSClientAuth     AuthMethod = "tls_client_auth"             // RFC 8705, section 2.1
+	SelfSignedTLS     AuthMethod = "self_signed_tls_client_auth" // RFC 8705, section 2.2
+	HTTPSigAuth       AuthMethod = "httpsig"                     // a signature by a pre-registered key is authentication, too
 )
 
 // Binding is the proof that a client's token requests carry, which is what its tokens are bound by.
@@ -91,6 +100,7 @@ const (
 	DPoP                 Binding = "dpop"                  // RFC 9449; cnf.jkt
 	HTTPSigPreregistered Binding = "httpsig-preregistered" // draft-richer-oauth-httpsig-03, key named by keyid; cnf.jwk
 	HTTPSigRuntime       Binding = "httpsig-runtime"       // the same, key in pub; cnf.htsk
+	MutualTLS            Binding = "mtls"                  // RFC 8705, section 3; cnf.x5t#S256
 )
 
 // Client is a registered client, a resource server that introspects, or both.
@@ -104,6 +114,8 @@ type Client struct {
 	// Keys are its keys, each with a kid of its own: for private_key_jwt, and for HTTPSigPreregistered, which takes only
 	// keys with a fully specified alg (RFC 9864: Ed25519, not EdDSA).
 	Keys []*keys.Public
+	// TLS is its identity, for tls_client_auth and self_signed_tls_client_auth.
+	TLS TLSIdentity
 	// Scope lists what it may ask for, and gets if it doesn't ask.
 	Scope []string
 	// Audience lists the resources that it may ask tokens for, as `resource` (RFC 8707) or `audience`, one a token; the
@@ -156,6 +168,7 @@ type Server struct {
 
 	refreshLifetime time.Duration
 	outside         []Outside
+	edges           []netip.Prefix
 	replay          replay.Guard
 	dpop            *dpop.Verifier
 	signatures      map[signatureKind]*httpsig.Verifier
@@ -173,6 +186,7 @@ func New(cfg Config) (*Server, error) {
 		keys:     cfg.Keys,
 		lifetime: cfg.TokenLifetime,
 
+		edges:           slices.Clone(cfg.Edges),
 		outside:         slices.Clone(cfg.Outside),
 		refreshLifetime: cmp.Or(cfg.RefreshLifetime, defaultRefreshLifetime),
 		replay:          cfg.Replay,
@@ -254,6 +268,11 @@ func (s *Server) Handler() http.Handler {
 		}
 		http.NotFound(w, r)
 	})
+}
+
+// urlOf is the URL of the endpoint that r is for, as clients call it: by the issuer's name and never by r's Host.
+func (s *Server) urlOf(r *http.Request) string {
+	return strings.TrimSuffix(s.issuer, s.urls.base) + r.URL.EscapedPath()
 }
 
 // observe tells the observer, if there is one.

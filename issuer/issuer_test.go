@@ -44,7 +44,7 @@ func TestConfigRefused(t *testing.T) {
 		{"client id with a space", func(c *Config) { c.Clients[0].ID = "a b" }},
 		{"client id twice", func(c *Config) { c.Clients[1].ID = c.Clients[0].ID }},
 		{"no auth method", func(c *Config) { c.Clients[0].AuthMethod = "" }},
-		{"unknown auth method", func(c *Config) { c.Clients[0].AuthMethod = "client_secret_post" }},
+		{"unknown auth method", func(c *Config) { c.Clients[0].AuthMethod = "client_secret_jwt" }},
 		{"no secret hash", func(c *Config) { c.Clients[0].SecretHash = SecretHash{} }},
 		{"private_key_jwt without keys", func(c *Config) { c.Clients[11].Keys = nil }},
 		{"private_key_jwt with a secret", func(c *Config) { c.Clients[11].SecretHash = c.Clients[0].SecretHash }},
@@ -54,7 +54,7 @@ func TestConfigRefused(t *testing.T) {
 		{"nil key", func(c *Config) { c.Clients[11].Keys = []*keys.Public{nil} }},
 		{"key without a kid", func(c *Config) { c.Clients[11].Keys = []*keys.Public{withoutKeyID(t)} }},
 		{"kid twice", func(c *Config) { c.Clients[11].Keys = append(c.Clients[11].Keys, c.Clients[11].Keys[0]) }},
-		{"unknown binding", func(c *Config) { c.Clients[0].Binding = "mtls" }},
+		{"unknown binding", func(c *Config) { c.Clients[0].Binding = "none" }},
 		{"pre-registered binding without a fully specified key", func(c *Config) {
 			c.Clients[3].Keys = []*keys.Public{base.eddsaKey.Public()}
 		}},
@@ -124,7 +124,7 @@ func TestMetadata(t *testing.T) {
 			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
 				t.Fatalf("got %d %v", w.Code, w.Header())
 			}
-			methods := []any{"client_secret_basic", "private_key_jwt"}
+			methods := []any{"client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "httpsig"}
 			algorithms := []any{"ES256", "Ed25519", "EdDSA", "PS256"}
 			var proofs []any
 			for _, alg := range f.dpop.Algorithms() {

@@ -79,7 +79,7 @@ type metadata struct {
 }
 
 func (s *Server) metadata() metadata {
-	confidential := []AuthMethod{ClientSecretBasic, PrivateKeyJWT}
+	confidential := []AuthMethod{ClientSecretBasic, ClientSecretPost, PrivateKeyJWT, TLSClientAuth, SelfSignedTLS, HTTPSigAuth}
 	methods := append([]AuthMethod{NoAuth}, confidential...)
 	var scopes []string
 	for _, c := range s.clients {

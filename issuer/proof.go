@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/certbound"
 	"github.com/holdfast-project/holdfast/contentdigest"
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
@@ -40,13 +41,14 @@ type proof struct {
 	key          keys.Thumbprint
 	confirmation json.RawMessage // the value of cnf
 	tokenType    string
-	claim        replay.Claim // its one use
-	used         Error        // the refusal of a second use
+	claim        *replay.Claim // its one use; nil for a certificate, which TLS keeps from being used by others
+	used         Error         // the refusal of a second use
 }
 
 // prove verifies the proof that came with the request, the one that the client is registered for. It returns nil for a
 // client that may have unbound tokens and sent none.
-func (s *Server) prove(r *http.Request, body []byte, c *client) (*proof, error) {
+func (s *Server) prove(r *http.Request, body []byte, from caller) (*proof, error) {
+	c := from.client
 	signature, err := tokenRequestSignature(r.Header)
 	if err != nil {
 		return nil, err
@@ -61,6 +63,8 @@ func (s *Server) prove(r *http.Request, body []byte, c *client) (*proof, error) 
 			return nil, err
 		}
 		return s.proveDPoP(r, fields)
+	case from.signature != nil:
+		return from.signature, nil
 	case signature != nil:
 		binding := HTTPSigRuntime
 		if signature.KeyID() != "" {
@@ -70,10 +74,30 @@ func (s *Server) prove(r *http.Request, body []byte, c *client) (*proof, error) 
 			return nil, err
 		}
 		return s.proveSignature(r, body, c, binding)
-	case c.InsecureAllowUnbound:
+	}
+	if c.Binding == AnyBinding || c.Binding == MutualTLS {
+		if p, err := s.proveCertificate(r); p != nil || err != nil {
+			return p, err
+		}
+	}
+	if c.InsecureAllowUnbound {
 		return nil, nil
 	}
 	return nil, &Error{Reason: ProofMissing, Expected: string(c.Binding)}
+}
+
+// proveCertificate takes the certificate that the client presented as the proof (RFC 8705, section 3). It returns nil if
+// there is none.
+func (s *Server) proveCertificate(r *http.Request) (*proof, error) {
+	cert, err := s.certificateOf(r)
+	if cert == nil || err != nil {
+		return nil, err
+	}
+	thumbprint := certbound.ThumbprintOf(cert.Certificate)
+	return &proof{
+		binding: MutualTLS, key: keys.Thumbprint(thumbprint), tokenType: "Bearer",
+		confirmation: fmt.Appendf(nil, `{"x5t#S256":%q}`, thumbprint.String()),
+	}, nil
 }
 
 // mayUse refuses a binding that isn't the client's.
@@ -86,7 +110,7 @@ func (c *client) mayUse(b Binding) error {
 
 // proveDPoP verifies a DPoP proof (RFC 9449, section 5).
 func (s *Server) proveDPoP(r *http.Request, fields []string) (*proof, error) {
-	verified, err := s.dpop.Verify(dpop.Request{Fields: fields, Method: r.Method, TargetURI: s.urls.token})
+	verified, err := s.dpop.Verify(dpop.Request{Fields: fields, Method: r.Method, TargetURI: s.urlOf(r)})
 	if err != nil {
 		reason := DPoPRefused
 		if e, ok := errors.AsType[*dpop.Error](err); ok && (e.Reason == dpop.NonceRequired || e.Reason == dpop.NonceMismatch) {
@@ -100,7 +124,7 @@ func (s *Server) proveDPoP(r *http.Request, fields []string) (*proof, error) {
 		key:          key,
 		confirmation: fmt.Appendf(nil, `{"jkt":%q}`, key.String()),
 		tokenType:    "DPoP",
-		claim:        replay.Claim{Owner: key, ID: "dpop " + verified.ID(), Made: dated(verified.IssuedAt()), Until: verified.Expires()},
+		claim:        &replay.Claim{Owner: key, ID: "dpop " + verified.ID(), Made: dated(verified.IssuedAt()), Until: verified.Expires()},
 		used:         Error{Reason: ProofUsed, Section: "RFC 9449, section 11.1", Part: partDPoP},
 	}, nil
 }
@@ -172,7 +196,7 @@ func (s *Server) proveSignature(r *http.Request, body []byte, c *client, binding
 		}
 		return key, err
 	}
-	signatures, err := s.signatures[kind].Verify(r.Context(), httpsig.RequestMessage(r, s.urls.token), keyOf)
+	signatures, err := s.signatures[kind].Verify(r.Context(), httpsig.RequestMessage(r, s.urlOf(r)), keyOf)
 	if err != nil {
 		return nil, &Error{Reason: SignatureRefused, Section: draftTokenRequest, Part: partSignature, Err: err}
 	}
@@ -188,7 +212,7 @@ func (s *Server) proveSignature(r *http.Request, body []byte, c *client, binding
 		return nil, &Error{Reason: SignatureRefused, Section: draftTokenRequest, Part: "nonce"}
 	}
 	p.key = signatures[0].Key().Thumbprint()
-	p.claim = replay.Claim{Owner: p.key, ID: "signature " + in.Nonce(), Made: dated(in.Created()), Until: in.Created().Add(signatureAge + skew)}
+	p.claim = &replay.Claim{Owner: p.key, ID: "signature " + in.Nonce(), Made: dated(in.Created()), Until: in.Created().Add(signatureAge + skew)}
 	return p, nil
 }
 

@@ -281,7 +281,7 @@ func TestDraftTokenRequests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := f.prove(r, body, who.client)
+			p, err := f.prove(r, body, who)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -290,7 +290,7 @@ func TestDraftTokenRequests(t *testing.T) {
 			}
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			body[0] ^= 1
-			if _, err := f.prove(r, body, who.client); err == nil {
+			if _, err := f.prove(r, body, who); err == nil {
 				t.Error("accepted with another body")
 			}
 		})

@@ -22,40 +22,41 @@ type Reason string
 
 // The reasons, in the order in which the endpoints check.
 const (
-	MethodRefused    Reason = "request-method"           // RFC 6749, section 3.2: POST only
-	FormRefused      Reason = "request-form"             // RFC 6749, section 3.2: not one form, parameters repeated, in the query or absent
-	FormTooLarge     Reason = "request-too-large"        // the limit of this package
-	AuthMissing      Reason = "client-auth-missing"      // RFC 6749, section 3.2.1
-	AuthAmbiguous    Reason = "client-auth-ambiguous"    // RFC 6749, section 2.3: more than one method
-	AuthRefused      Reason = "client-auth-refused"      // malformed, of another method than the client's, or by an unknown client
-	SecretMismatch   Reason = "client-secret-mismatch"   // RFC 6749, section 2.3.1
-	AssertionRefused Reason = "assertion-refused"        // RFC 7523, section 3
-	AssertionUsed    Reason = "assertion-used"           // RFC 7523, section 3, step 7: jti seen before
-	IntrospectDenied Reason = "introspection-denied"     // RFC 7662, section 2.3: not a resource server
-	RevocationDenied Reason = "revocation-denied"        // RFC 7009, section 2.1: another client's token
-	GrantRefused     Reason = "grant-unsupported"        // RFC 6749, section 5.2
-	ClientRefused    Reason = "client-gets-no-tokens"    // RFC 6749, section 5.2: unauthorized_client
-	ScopeRefused     Reason = "scope-refused"            // RFC 6749, section 3.3
-	TargetRefused    Reason = "target-refused"           // RFC 8707, section 2
-	ProofMissing     Reason = "proof-missing"            // the client's tokens are bound
-	ProofAmbiguous   Reason = "proof-ambiguous"          // a DPoP proof and a signature
-	ProofRefused     Reason = "proof-of-another-binding" // not the client's Binding
-	DPoPRefused      Reason = "dpop-refused"             // RFC 9449, section 5; Err is a *dpop.Error
-	NonceNeeded      Reason = "dpop-nonce-needed"        // RFC 9449, section 8
-	SignatureRefused Reason = "signature-refused"        // draft-richer-oauth-httpsig-03; Err is an *httpsig.Error
-	DigestRefused    Reason = "digest-refused"           // the same; Err is a *contentdigest.Error
-	CodeRefused      Reason = "code-refused"             // RFC 6749, section 5.2: unknown, expired, another client's, redirect_uri or verifier differ
-	CodeUsed         Reason = "code-used"                // RFC 6749, section 4.1.2: its grant is revoked
-	RefreshRefused   Reason = "refresh-refused"          // RFC 6749, section 5.2: unknown, expired, revoked or another client's
-	RefreshReused    Reason = "refresh-reused"           // RFC 9700, section 4.14.2: its grant is revoked
-	RefreshRace      Reason = "refresh-race"             // used a moment ago: try again
-	ExchangeRefused  Reason = "exchange-refused"         // RFC 8693, section 2.2.2: a token that isn't good, or of a type that isn't taken
-	ExchangeDenied   Reason = "exchange-denied"          // RFC 8693, section 2.2.2: a good token that this client may not exchange
-	KeyMismatch      Reason = "key-mismatch"             // RFC 9449, sections 5 and 10: bound to another key than the proof's
-	ProofUsed        Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
-	Restarted        Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
-	Unavailable      Reason = "unavailable"              // our failure: the replay guard or the store can't answer, or no key may sign
-	Failed           Reason = "failed"                   // our failure
+	MethodRefused      Reason = "request-method"           // RFC 6749, section 3.2: POST only
+	FormRefused        Reason = "request-form"             // RFC 6749, section 3.2: not one form, parameters repeated, in the query or absent
+	FormTooLarge       Reason = "request-too-large"        // the limit of this package
+	AuthMissing        Reason = "client-auth-missing"      // RFC 6749, section 3.2.1
+	AuthAmbiguous      Reason = "client-auth-ambiguous"    // RFC 6749, section 2.3: more than one method
+	AuthRefused        Reason = "client-auth-refused"      // malformed, of another method than the client's, or by an unknown client
+	SecretMismatch     Reason = "client-secret-mismatch"   // RFC 6749, section 2.3.1
+	AssertionRefused   Reason = "assertion-refused"        // RFC 7523, section 3
+	CertificateRefused Reason = "certificate-refused"      // RFC 8705, section 2: not the client's, not valid now, or unreadable
+	AssertionUsed      Reason = "assertion-used"           // RFC 7523, section 3, step 7: jti seen before
+	IntrospectDenied   Reason = "introspection-denied"     // RFC 7662, section 2.3: not a resource server
+	RevocationDenied   Reason = "revocation-denied"        // RFC 7009, section 2.1: another client's token
+	GrantRefused       Reason = "grant-unsupported"        // RFC 6749, section 5.2
+	ClientRefused      Reason = "client-gets-no-tokens"    // RFC 6749, section 5.2: unauthorized_client
+	ScopeRefused       Reason = "scope-refused"            // RFC 6749, section 3.3
+	TargetRefused      Reason = "target-refused"           // RFC 8707, section 2
+	ProofMissing       Reason = "proof-missing"            // the client's tokens are bound
+	ProofAmbiguous     Reason = "proof-ambiguous"          // a DPoP proof and a signature
+	ProofRefused       Reason = "proof-of-another-binding" // not the client's Binding
+	DPoPRefused        Reason = "dpop-refused"             // RFC 9449, section 5; Err is a *dpop.Error
+	NonceNeeded        Reason = "dpop-nonce-needed"        // RFC 9449, section 8
+	SignatureRefused   Reason = "signature-refused"        // draft-richer-oauth-httpsig-03; Err is an *httpsig.Error
+	DigestRefused      Reason = "digest-refused"           // the same; Err is a *contentdigest.Error
+	CodeRefused        Reason = "code-refused"             // RFC 6749, section 5.2: unknown, expired, another client's, redirect_uri or verifier differ
+	CodeUsed           Reason = "code-used"                // RFC 6749, section 4.1.2: its grant is revoked
+	RefreshRefused     Reason = "refresh-refused"          // RFC 6749, section 5.2: unknown, expired, revoked or another client's
+	RefreshReused      Reason = "refresh-reused"           // RFC 9700, section 4.14.2: its grant is revoked
+	RefreshRace        Reason = "refresh-race"             // used a moment ago: try again
+	ExchangeRefused    Reason = "exchange-refused"         // RFC 8693, section 2.2.2: a token that isn't good, or of a type that isn't taken
+	ExchangeDenied     Reason = "exchange-denied"          // RFC 8693, section 2.2.2: a good token that this client may not exchange
+	KeyMismatch        Reason = "key-mismatch"             // RFC 9449, sections 5 and 10: bound to another key than the proof's
+	ProofUsed          Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
+	Restarted          Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
+	Unavailable        Reason = "unavailable"              // our failure: the replay guard or the store can't answer, or no key may sign
+	Failed             Reason = "failed"                   // our failure
 )
 
 // Error describes the refusal for the log.
@@ -106,7 +107,7 @@ func (e *Error) answer() answer {
 		return answer{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too long"}
 	case AuthAmbiguous:
 		return answer{http.StatusBadRequest, "invalid_request", "authenticate the client in one way"}
-	case AuthMissing, AuthRefused, SecretMismatch, AssertionRefused, AssertionUsed:
+	case AuthMissing, AuthRefused, SecretMismatch, AssertionRefused, AssertionUsed, CertificateRefused:
 		return answer{http.StatusUnauthorized, "invalid_client", "client authentication failed"}
 	case IntrospectDenied:
 		return answer{http.StatusForbidden, "unauthorized_client", "this client may not introspect"}

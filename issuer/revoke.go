@@ -41,6 +41,9 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, event *Event) er
 	if err != nil {
 		return err
 	}
+	if err := s.claimProof(r.Context(), c.signature); err != nil {
+		return err
+	}
 	if err := s.useOnce(r.Context(), c.claims()); err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (is issuance, err
 	if err != nil {
 		return is, err
 	}
-	if is.proof, err = s.prove(r, is.form.body, is.caller.client); err != nil {
+	if is.proof, err = s.prove(r, is.form.body, is.caller); err != nil {
 		return is, err
 	}
 	if is.basis, err = findBasis(s, r.Context(), &is); err != nil {
@@ -103,10 +103,8 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (is issuance, err
 	}
 	// The proof goes first, because every attempt has a fresh one (RFC 9449, section 7.3), while the rest may be sent
 	// again after a refusal: so only a request that succeeds uses it up.
-	if is.proof != nil {
-		if err := s.claimOnce(r.Context(), is.proof.claim, is.proof.used); err != nil {
-			return is, err
-		}
+	if err := s.claimProof(r.Context(), is.proof); err != nil {
+		return is, err
 	}
 	return is, is.basis.use(r.Context(), is.caller.claims())
 }
@@ -251,9 +249,13 @@ func storeRefusal(err error, reason Reason, part string) *Error {
 	return &Error{Reason: reason, Part: part, Err: err}
 }
 
-// claimOnce makes one claim; used is the refusal of an id that was seen before.
-func (s *Server) claimOnce(ctx context.Context, c replay.Claim, used Error) error {
-	err := s.replay.Claim(ctx, c)
+// claimProof uses a proof up.
+func (s *Server) claimProof(ctx context.Context, p *proof) error {
+	if p == nil || p.claim == nil {
+		return nil
+	}
+	err := s.replay.Claim(ctx, *p.claim)
+	used := p.used
 	used.Err = err
 	switch {
 	case err == nil:

@@ -188,7 +188,7 @@ func TestRequestRefused(t *testing.T) {
 			q.form.Set("client_id", "any")
 			q.form.Set("client_secret", testSecret)
 		}, 401, "invalid_client", AuthRefused},
-		{"secret in the body, too", func(q *tokenRequest) { q.form.Set("client_secret", testSecret) }, 401, "invalid_client", AuthRefused},
+		{"secret in the body, too", func(q *tokenRequest) { q.form.Set("client_secret", testSecret) }, 400, "invalid_request", AuthAmbiguous},
 		{"another client_id in the body", func(q *tokenRequest) { q.form.Set("client_id", "dpop") }, 400, "invalid_request", AuthAmbiguous},
 		{"another scheme", func(q *tokenRequest) { q.header.Set("Authorization", "Bearer abc") }, 401, "invalid_client", AuthRefused},
 		{"Basic without base64", func(q *tokenRequest) { q.header.Set("Authorization", "Basic ???") }, 401, "invalid_client", AuthRefused},
