@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,10 +77,7 @@ func (c *gatewayCommand) Run(ctx context.Context, std streams) error {
 	server := proxy.NewServer()
 	server.Handler = p.telemetry.Handler(server.Handler)
 	s := p.file.Gateway
-	if server.TLSConfig, err = s.TLS.Config(); err != nil {
-		return usageError{err}
-	}
-	return p.serve(ctx, c.ReadyFile, s.Listen, config.TLS{CertFile: s.TLS.CertFile, KeyFile: s.TLS.KeyFile}, server)
+	return p.serve(ctx, c.ReadyFile, s.Listen, s.TLS, server)
 }
 
 // program is what the servers have in common.
@@ -123,17 +119,19 @@ func (p *program) close() {
 	}
 }
 
-// serve serves until ctx ends, over TLS if there are files. What the server's TLSConfig says beside the certificate stays.
+// serve serves until ctx ends, over TLS if there are files.
 func (p *program) serve(ctx context.Context, readyFile, listen string, files config.TLS, server *http.Server) error {
-	if files.CertFile != "" || files.KeyFile != "" {
+	tlsConfig, err := files.Config()
+	if err != nil {
+		return usageError{err}
+	}
+	if tlsConfig != nil {
 		cert, err := telemetry.OpenCertificate(files.CertFile, files.KeyFile, p.log)
 		if err != nil {
 			return usageError{err}
 		}
-		if server.TLSConfig == nil {
-			server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
-		server.TLSConfig.GetCertificate = cert.Get
+		tlsConfig.GetCertificate = cert.Get
+		server.TLSConfig = tlsConfig
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 // Gateway is the section of the reverse proxy.
 type Gateway struct {
 	Listen               string        `yaml:"listen" default:"127.0.0.1:8443" help:"Address and port to listen on; port 0 picks one."`
-	TLS                  GatewayTLS    `yaml:"tls"`
+	TLS                  TLS           `yaml:"tls"`
 	ExternalOrigin       string        `yaml:"external_origin" help:"What clients call the gateway, such as https://api.example. This or hosts."`
 	Hosts                []string      `yaml:"hosts" help:"The hosts that it answers to, where scheme and host come from the connection or a trusted peer."`
 	TrustedPeers         []string      `yaml:"trusted_peers" help:"Networks of the edges whose X-Forwarded-* fields count, such as 10.0.0.0/8."`
@@ -124,7 +124,7 @@ type Service struct {
 // every issuer's keys are there and the memory of proofs has begun.
 func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Config, ready func(context.Context) error, err error) {
 	b, s := &builder{file: f}, f.Gateway
-	b.gatewayTLS("gateway.tls", s.TLS)
+	b.tls("gateway.tls", s.TLS)
 	if err := b.required("gateway", s); err != nil {
 		return gateway.Config{}, nil, err
 	}

@@ -2,14 +2,17 @@ package config
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
+	"sync"
 	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/holdfast-project/holdfast/issuer"
 	"github.com/holdfast-project/holdfast/issuer/signing"
@@ -20,37 +23,20 @@ import (
 
 // Issuer is the section of the authorization server.
 type Issuer struct {
-	Listen        string        `yaml:"listen" default:"127.0.0.1:8440" help:"Address and port to listen on; port 0 picks one."`
-	TLS           TLS           `yaml:"tls"`
-	URL           string        `yaml:"url" required:"true" help:"The issuer identifier: the https URL that clients call it by, or http on a loopback host."`
-	Database      string        `yaml:"database" default:"sqlite:holdfast-issuer.db" help:"Where clients, grants and keys are kept: sqlite:FILE, sqlite::memory: or postgres://…; several nodes share one PostgreSQL database."`
-	Secret        Secret        `yaml:"secret" required:"true" help:"What seals signing keys and makes nonces: 32 random bytes or more, the same on every node, as written by holdfast key secret."`
-	FormerSecret  Secret        `yaml:"former_secret" help:"The secret before this one, while keys that it sealed are still published."`
-	SigningKeys   SigningKeys   `yaml:"signing_keys"`
-	RequireNonce  bool          `yaml:"require_nonce" default:"false" help:"Demand a nonce of this server in every DPoP proof."`
-	TokenLifetime time.Duration `yaml:"token_lifetime" default:"5m" help:"How long access tokens live."`
-	Replay        Replay        `yaml:"replay"`
-	Clients       []Client      `yaml:"clients" help:"Who may authenticate: clients, and resource servers that introspect."`
-}
-
-// Client is one registered client.
-type Client struct {
-	ID                   string   `yaml:"id" required:"true" help:"The client_id."`
-	Auth                 string   `yaml:"auth" required:"true" enum:"client_secret_basic,private_key_jwt" help:"The one way in which it authenticates."`
-	Secret               Secret   `yaml:"secret" help:"Its secret, for client_secret_basic; or give secret_sha256."`
-	SecretSHA256         string   `yaml:"secret_sha256" help:"SHA-256 of its secret in hexadecimal digits, as printed by holdfast key secret."`
-	JWKSFile             string   `yaml:"jwks_file" help:"A JWK Set with its public keys, for private_key_jwt and httpsig-preregistered."`
-	Scope                []string `yaml:"scope" help:"What it may ask for, and gets if it doesn't ask."`
-	Audience             []string `yaml:"audience" help:"The resources that it may ask tokens for; the first is the default. If empty, it gets no tokens."`
-	Binding              string   `yaml:"binding" enum:",dpop,httpsig-preregistered,httpsig-runtime" help:"The proof that it must use. If empty, any."`
-	InsecureAllowUnbound bool     `yaml:"insecure_allow_unbound" default:"false" help:"Grant bearer tokens to requests without a proof: whoever copies such a token can use it."`
-	Introspect           []string `yaml:"introspect" help:"The audiences whose resource server it is, and whose tokens it may introspect."`
-}
-
-// TLS is the certificate of a listener.
-type TLS struct {
-	CertFile string `yaml:"cert_file" help:"Certificate chain, PEM. If empty, plain HTTP, for a TLS-terminating proxy in front."`
-	KeyFile  string `yaml:"key_file" help:"Its private key, PEM. Both files are read again when they change."`
+	Listen          string        `yaml:"listen" default:"127.0.0.1:8440" help:"Address and port to listen on; port 0 picks one."`
+	TLS             TLS           `yaml:"tls"`
+	URL             string        `yaml:"url" required:"true" help:"The issuer identifier: the https URL that clients call it by, or http on a loopback host."`
+	Database        string        `yaml:"database" default:"sqlite:holdfast-issuer.db" help:"Where clients, grants and keys are kept: sqlite:FILE, sqlite::memory: or postgres://…; several nodes share one PostgreSQL database."`
+	Secret          Secret        `yaml:"secret" required:"true" help:"What seals signing keys and makes nonces: 32 random bytes or more, the same on every node, as written by holdfast key secret."`
+	FormerSecret    Secret        `yaml:"former_secret" help:"The secret before this one, while keys that it sealed are still published."`
+	SigningKeys     SigningKeys   `yaml:"signing_keys"`
+	RequireNonce    bool          `yaml:"require_nonce" default:"false" help:"Demand a nonce of this server in every DPoP proof."`
+	TokenLifetime   time.Duration `yaml:"token_lifetime" default:"5m" help:"How long access tokens live."`
+	RefreshLifetime time.Duration `yaml:"refresh_lifetime" default:"720h" help:"How long a refresh token may lie unused."`
+	Replay          Replay        `yaml:"replay"`
+	Edges           []string      `yaml:"edges" help:"Networks of proxies that end TLS, verify clients' certificates and tell them in Client-Cert (RFC 9440): 10.0.0.0/8. They must drop that field from clients."`
+	Outside         []Outside     `yaml:"outside" help:"Other issuers whose ID or access tokens may be exchanged for bound tokens of this one."`
+	Clients         []Client      `yaml:"clients" help:"Who may authenticate: clients, and resource servers that introspect."`
 }
 
 // Replay bounds the memory of proofs that were seen.
@@ -58,6 +44,48 @@ type Replay struct {
 	Capacity            int  `yaml:"capacity" default:"1000000" help:"How many live proofs are remembered; when full, requests are refused."`
 	Share               int  `yaml:"share" default:"100000" help:"How many of them one key may take."`
 	InsecureAcceptOlder bool `yaml:"insecure_accept_older" default:"false" help:"Accept proofs made before this process started: whoever recorded one before a restart can use it once more."`
+}
+
+// Outside is another issuer.
+type Outside struct {
+	URL      string `yaml:"url" required:"true" help:"Its identifier, as in iss: an https URL whose OpenID metadata is there."`
+	Audience string `yaml:"audience" required:"true" help:"What its tokens must be for: the client_id that it knows this server or its client by."`
+	CAFile   string `yaml:"ca_file" help:"Certificates, PEM, that its server must chain to. If empty, the system's."`
+}
+
+// outside makes what verifies another issuer's tokens. Its metadata and keys are fetched when the first token comes.
+func (b *builder) outside(path string, o Outside) issuer.Outside {
+	client := &http.Client{Timeout: 10 * time.Second}
+	if o.CAFile != "" {
+		client.Transport = &http.Transport{TLSClientConfig: b.roots(path+".ca_file", o.CAFile), ForceAttemptHTTP2: true}
+	}
+	var mu sync.Mutex // guards verifier
+	var verifier *oidc.IDTokenVerifier
+	find := func(ctx context.Context) (*oidc.IDTokenVerifier, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if verifier != nil {
+			return verifier, nil
+		}
+		// The provider fetches keys with this context for as long as it lives.
+		provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), client), o.URL)
+		if err != nil {
+			return nil, err
+		}
+		verifier = provider.Verifier(&oidc.Config{ClientID: o.Audience})
+		return verifier, nil
+	}
+	return issuer.Outside{Issuer: o.URL, Verify: func(ctx context.Context, token string) (issuer.OutsideToken, error) {
+		v, err := find(ctx)
+		if err != nil {
+			return issuer.OutsideToken{}, err
+		}
+		verified, err := v.Verify(ctx, token)
+		if err != nil {
+			return issuer.OutsideToken{}, err
+		}
+		return issuer.OutsideToken{Subject: o.URL + "|" + verified.Subject, Expires: verified.Expiry}, nil
+	}}
 }
 
 // SigningKeys are the keys that sign tokens: made by themselves, and replaced on a schedule.
@@ -90,11 +118,15 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger) (*IssuerParts, 
 		Issuer:        s.URL,
 		Secret:        b.secret("issuer.secret_file", s.Secret),
 		RequireNonce:  s.RequireNonce,
-		TokenLifetime: s.TokenLifetime,
-		Replay:        guard,
+		TokenLifetime: s.TokenLifetime, RefreshLifetime: s.RefreshLifetime,
+		Edges:  b.prefixes("issuer.edges", s.Edges),
+		Replay: guard,
 	}
 	for i, c := range s.Clients {
 		cfg.Clients = append(cfg.Clients, b.client(fmt.Sprintf("issuer.clients[%d]", i), c))
+	}
+	for i, o := range s.Outside {
+		cfg.Outside = append(cfg.Outside, b.outside(fmt.Sprintf("issuer.outside[%d]", i), o))
 	}
 	secrets := [][]byte{cfg.Secret}
 	if s.FormerSecret.set() {
@@ -126,14 +158,6 @@ func (s SigningKeys) algorithms() []keys.Algorithm {
 	return out
 }
 
-func (b *builder) tls(path string, t TLS) {
-	if t.CertFile != "" && t.KeyFile == "" {
-		b.fail(path+".key_file", "required with cert_file")
-	} else if t.CertFile == "" && t.KeyFile != "" {
-		b.fail(path+".cert_file", "required with key_file")
-	}
-}
-
 // signer opens a key file. A missing one is said to be missing: a key that appeared by itself would be another one
 // after the next deployment.
 func (b *builder) signer(path, name string) *keys.Signer {
@@ -159,47 +183,6 @@ func (b *builder) guard(path string, r Replay, cfg replay.MemoryConfig) (guard r
 		return m, func(context.Context) error { return nil }
 	}
 	return m, begins(m.Begins())
-}
-
-func (b *builder) client(path string, c Client) issuer.Client {
-	out := issuer.Client{
-		ID:                   c.ID,
-		AuthMethod:           issuer.AuthMethod(c.Auth),
-		Scope:                c.Scope,
-		Audience:             c.Audience,
-		Binding:              issuer.Binding(c.Binding),
-		InsecureAllowUnbound: c.InsecureAllowUnbound,
-		Introspect:           c.Introspect,
-	}
-	if c.Secret.set() && c.SecretSHA256 != "" {
-		b.fail(path+".secret_sha256", "give secret_file or secret_sha256, not both")
-	} else if c.Secret.set() {
-		out.SecretHash = b.secretHash(path+".secret_file", c.Secret)
-	} else if c.SecretSHA256 != "" {
-		sum, err := hex.DecodeString(c.SecretSHA256)
-		if err != nil || len(sum) != len(out.SecretHash) {
-			b.fail(path+".secret_sha256", "want 64 hexadecimal digits")
-		}
-		copy(out.SecretHash[:], sum)
-	} else if out.AuthMethod == issuer.ClientSecretBasic {
-		b.fail(path, "client_secret_basic needs secret_file or secret_sha256")
-	}
-	if c.JWKSFile != "" {
-		out.Keys = b.jwks(path+".jwks_file", c.JWKSFile)
-	}
-	return out
-}
-
-func (b *builder) secretHash(path string, s Secret) issuer.SecretHash {
-	secret := b.secret(path, s)
-	if secret == nil {
-		return issuer.SecretHash{}
-	}
-	hash, err := issuer.HashSecret(string(secret))
-	if err != nil {
-		b.fail(path, "%w", err)
-	}
-	return hash
 }
 
 // maxJWKS bounds a key set's file: 64 RSA keys take a tenth of it.

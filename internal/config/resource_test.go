@@ -61,7 +61,7 @@ func TestGatewaySchemes(t *testing.T) {
 	}
 }
 
-func TestGatewayTLS(t *testing.T) {
+func TestTLS(t *testing.T) {
 	t.Chdir(t.TempDir())
 	server := httptest.NewTLSServer(nil)
 	server.Close()
@@ -71,13 +71,13 @@ func TestGatewayTLS(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name string
-		in   GatewayTLS
+		in   TLS
 		want tls.ClientAuthType
 		cas  bool
 	}{
-		{"none", GatewayTLS{CertFile: "a", ClientAuth: "none"}, tls.NoClientCert, false},
-		{"any", GatewayTLS{CertFile: "a", ClientAuth: "any"}, tls.RequestClientCert, false},
-		{"verified", GatewayTLS{CertFile: "a", ClientAuth: "verified", ClientCAFile: "ca.pem"}, tls.VerifyClientCertIfGiven, true},
+		{"none", TLS{CertFile: "a", ClientAuth: "none"}, tls.NoClientCert, false},
+		{"any", TLS{CertFile: "a", ClientAuth: "any"}, tls.RequestClientCert, false},
+		{"verified", TLS{CertFile: "a", ClientAuth: "verified", ClientCAFile: "ca.pem"}, tls.VerifyClientCertIfGiven, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := tc.in.Config()
@@ -89,10 +89,10 @@ func TestGatewayTLS(t *testing.T) {
 			}
 		})
 	}
-	if got, err := (GatewayTLS{ClientAuth: "none"}).Config(); got != nil || err != nil {
+	if got, err := (TLS{ClientAuth: "none"}).Config(); got != nil || err != nil {
 		t.Errorf("got %v, %v; want none without TLS", got, err)
 	}
-	if _, err := (GatewayTLS{CertFile: "a", ClientAuth: "verified", ClientCAFile: "absent"}).Config(); err == nil {
+	if _, err := (TLS{CertFile: "a", ClientAuth: "verified", ClientCAFile: "absent"}).Config(); err == nil {
 		t.Error("authorities that aren't there were taken")
 	}
 }
