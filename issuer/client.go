@@ -77,6 +77,8 @@ func newClient(c Client) (*client, error) {
 	}
 	c.TLS.Certificates = slices.Clone(c.TLS.Certificates)
 	c.Exchange.Outside = slices.Clone(c.Exchange.Outside)
+	c.RedirectURIs = slices.Clone(c.RedirectURIs)
+	c.AuthorizationDetails = slices.Clone(c.AuthorizationDetails)
 	checked := &client{Client: c}
 	if err := checked.indexKeys(); err != nil {
 		return nil, err
@@ -98,6 +100,11 @@ func newClient(c Client) (*client, error) {
 	if slices.Contains(c.Audience, "") || slices.Contains(c.Introspect, "") {
 		return nil, errors.New("an empty string in Audience or Introspect")
 	}
+	for _, uri := range c.RedirectURIs {
+		if err := checkRedirectURI(uri); err != nil {
+			return nil, err
+		}
+	}
 	return checked, checked.checkGrants()
 }
 
@@ -113,6 +120,8 @@ func (c *client) checkGrants() error {
 		return errors.New("needs an Audience, Introspect, or both")
 	case len(c.Audience) == 0 && len(c.Grants) > 0:
 		return errors.New("grant types without an Audience")
+	case c.uses(CodeGrant) != (len(c.RedirectURIs) > 0):
+		return errors.New("authorization_code and RedirectURIs need each other")
 	}
 	return nil
 }

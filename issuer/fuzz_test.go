@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -109,6 +110,62 @@ func FuzzAssertionClaims(f *testing.F) {
 			t.Errorf("remembered until %v", use.Until)
 		case use.Made.After(testNow.Add(guardSkew)):
 			t.Errorf("made at %v", use.Made)
+		}
+	})
+}
+
+// Every authorization request is refused by a typed error, or is what its client may ask, and stays so when stored.
+func FuzzAuthorizationRequest(f *testing.F) {
+	seeds := 0
+	for _, change := range []url.Values{
+		{}, {"prompt": {"login consent"}, "max_age": {"0"}}, {"authorization_details": {`[{"type":"payment","a":[1]}]`}},
+		{"state": {"<&\"\\>"}, "nonce": {"n"}, "login_hint": {"é"}}, {"redirect_uri": {"http://127.0.0.1:49152/cb"}}, {"resource": {testResource}},
+		{"dpop_jkt": {testChallenge}}, {"redirect_uri": {"http://[::1]:x/cb"}},
+	} {
+		q := asking("fuzz")
+		for name, values := range change {
+			q[name] = values
+		}
+		f.Add(q.Encode())
+		seeds++
+	}
+	if seeds == 0 {
+		f.Fatal("no seed")
+	}
+	c := &client{Client: Client{
+		ID: "fuzz", Grants: []GrantType{CodeGrant}, RedirectURIs: []string{testRedirect, "http://127.0.0.1/cb", "http://[::1]/cb"},
+		Scope: []string{"read", "write"}, Audience: []string{testResource}, AuthorizationDetails: []string{"payment"},
+	}}
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := parseForm(query)
+		if err != nil {
+			return
+		}
+		redirect, err := c.redirectFor(values["redirect_uri"])
+		var q authorizationRequest
+		if err == nil {
+			q, err = parseAuthorization(form{values: values}, c, redirect)
+		}
+		if err != nil {
+			if _, ok := errors.AsType[*Error](err); !ok {
+				t.Fatalf("got error %v", err)
+			}
+			return
+		}
+		if !strings.HasPrefix(redirect, testRedirect) && !strings.HasPrefix(redirect, "http://127.0.0.1") && !strings.HasPrefix(redirect, "http://[::1]") {
+			t.Errorf("redirects to %q", redirect)
+		}
+		stored, err := q.encode()
+		if err != nil || len(stored) > 1<<16 {
+			t.Fatalf("stored in %d bytes, %v", len(stored), err)
+		}
+		a := authorization{client: c}
+		if err := a.resume(stored); err != nil {
+			t.Fatal(err)
+		}
+		again, err := a.request.encode()
+		if err != nil || string(again) != string(stored) {
+			t.Errorf("got %s, want %s (%v)", again, stored, err)
 		}
 	})
 }

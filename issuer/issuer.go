@@ -20,6 +20,8 @@ package issuer
 import (
 	"cmp"
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,6 +32,7 @@ import (
 
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/internal/page"
 	"github.com/holdfast-project/holdfast/issuer/signing"
 	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
@@ -41,6 +44,9 @@ const (
 	defaultLifetime        = 5 * time.Minute
 	defaultRefreshLifetime = 30 * 24 * time.Hour
 )
+
+// formPurpose is what the key that marks our forms is derived for; the issuer follows.
+const formPurpose = "holdfast issuer, forms, version 1, of "
 
 // Config configures a Server.
 type Config struct {
@@ -71,6 +77,13 @@ type Config struct {
 	// Replay remembers proofs, up to 2 minutes ahead. Required. One that has just lost its memory
 	// makes us refuse for some 10 s, with status 503 (see [replay.Memory]).
 	Replay replay.Guard
+	// Login finds out who users are. If nil, there are no authorization and pushed request endpoints.
+	Login Login
+	// PushedLifetime is how long a client may wait before it sends the browser with what it pushed. If zero, a minute; at
+	// most 10 minutes.
+	PushedLifetime time.Duration
+	// RequirePushedRequests refuses authorization requests of all clients that weren't pushed (RFC 9126, section 5).
+	RequirePushedRequests bool
 	// Observer, if set, is told of every grant and refusal. It must not block.
 	Observer func(ctx context.Context, e Event)
 	// Now tells the time. If nil, time.Now.
@@ -121,6 +134,19 @@ type Client struct {
 	// Audience lists the resources that it may ask tokens for, as `resource` (RFC 8707) or `audience`, one a token; the
 	// first is the default. If empty, it gets no tokens.
 	Audience []string
+	// Name is what people are asked about in its place. If empty, its ID.
+	Name string
+	// RedirectURIs are where authorization responses may go, for authorization_code: compared byte by byte, except for the
+	// port of a loopback address (RFC 8252, section 7.3).
+	RedirectURIs []string
+	// RequirePushedRequests refuses authorization requests that weren't pushed (RFC 9126, section 6).
+	RequirePushedRequests bool
+	// AuthorizationDetails lists the types of authorization_details that it may use (RFC 9396, section 10).
+	AuthorizationDetails []string
+	// SkipConsent lets it have what it asks for without asking the user: for one's own applications.
+	SkipConsent bool
+	// IDTokenAlgorithm signs its ID tokens. If empty, the default of Keys.
+	IDTokenAlgorithm keys.Algorithm
 	// Grants lists the grant types that it may use. If empty, client_credentials, provided that it has an Audience.
 	Grants []GrantType
 	// Exchange is what it may do by token exchange, if that is one of its Grants.
@@ -139,11 +165,13 @@ type SecretHash [32]byte
 
 // Event is a grant, an introspection or a refusal, for audit logs. It holds no token and no secret.
 type Event struct {
-	Endpoint string // "token", "introspection" or "revocation"
+	Endpoint string // "token", "introspection", "revocation", "par", "authorization", "consent", "userinfo", "login"
 	// ClientID is the client's, or "" if no known one was named. It is authenticated unless Refusal is about just that.
 	ClientID string
 	// Refusal is nil for a grant, and for an introspection that was answered.
 	Refusal *Error
+	// Subject is the user's, if one is logged in.
+	Subject string
 	// GrantID names the grant that the tokens belong to, if any.
 	GrantID string
 	// TokenID is the jti of the token that was granted, revoked, or asked about and found active.
@@ -166,6 +194,13 @@ type Server struct {
 	keys     *signing.Ring
 	lifetime time.Duration
 
+	login          Login // or nil
+	cookies        page.Cookies
+	sameSite       *http.CrossOriginProtection
+	formKey        []byte // marks our forms
+	pushedLifetime time.Duration
+	requirePushed  bool
+
 	refreshLifetime time.Duration
 	outside         []Outside
 	edges           []netip.Prefix
@@ -186,8 +221,14 @@ func New(cfg Config) (*Server, error) {
 		keys:     cfg.Keys,
 		lifetime: cfg.TokenLifetime,
 
-		edges:           slices.Clone(cfg.Edges),
-		outside:         slices.Clone(cfg.Outside),
+		edges:          slices.Clone(cfg.Edges),
+		outside:        slices.Clone(cfg.Outside),
+		login:          cfg.Login,
+		cookies:        page.Cookies{Secure: strings.HasPrefix(cfg.Issuer, "https:")},
+		sameSite:       http.NewCrossOriginProtection(),
+		pushedLifetime: cmp.Or(cfg.PushedLifetime, defaultPushedLifetime),
+		requirePushed:  cfg.RequirePushedRequests,
+
 		refreshLifetime: cmp.Or(cfg.RefreshLifetime, defaultRefreshLifetime),
 		replay:          cfg.Replay,
 		requireNonce:    cfg.RequireNonce,
@@ -209,6 +250,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("issuer: TokenLifetime is under a second")
 	case s.refreshLifetime < time.Second:
 		return nil, errors.New("issuer: RefreshLifetime is under a second")
+	case s.pushedLifetime < time.Second || s.pushedLifetime > maxPushedLifetime:
+		return nil, errors.New("issuer: PushedLifetime is not between a second and 10 minutes")
 	case s.lifetime > cfg.Keys.Overlap():
 		return nil, errors.New("issuer: tokens would live longer than the keys that signed them are published")
 	}
@@ -216,11 +259,17 @@ func New(cfg Config) (*Server, error) {
 	if s.urls, err = parseIssuer(cfg.Issuer); err != nil {
 		return nil, err
 	}
+	if err := s.sameSite.AddTrustedOrigin(strings.TrimSuffix(cfg.Issuer, s.urls.base)); err != nil {
+		return nil, fmt.Errorf("issuer: Issuer: %w", err)
+	}
 	if s.clients, err = newClients(cfg.Clients); err != nil {
 		return nil, err
 	}
 	if err := s.openVerifiers(cfg.Secret); err != nil {
 		return nil, err
+	}
+	if s.formKey, err = hkdf.Key(sha256.New, cfg.Secret, nil, formPurpose+s.issuer, sha256.Size); err != nil {
+		return nil, fmt.Errorf("issuer: Secret: %w", err)
 	}
 	return s, s.route()
 }
@@ -256,6 +305,11 @@ func (s *Server) route() error {
 		s.urls.base + "/introspect": s.serveIntrospect,
 		s.urls.base + "/revoke":     s.serveRevoke,
 	}
+	if s.login != nil {
+		s.handlers[s.urls.base+"/par"] = s.servePush
+		s.handlers[s.urls.base+"/authorize"] = s.serveAuthorize
+		s.handlers[s.urls.base+"/consent"] = s.serveConsent
+	}
 	return nil
 }
 
@@ -264,6 +318,10 @@ func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if serve := s.handlers[r.URL.EscapedPath()]; serve != nil {
 			serve(w, r)
+			return
+		}
+		if s.login != nil && strings.HasPrefix(r.URL.EscapedPath(), s.urls.base+"/login/") {
+			s.login.ServeHTTP(w, r)
 			return
 		}
 		http.NotFound(w, r)

@@ -22,6 +22,7 @@ const wellKnown = "/.well-known/oauth-authorization-server"
 type urls struct {
 	base                            string // the issuer's own path, which may be empty
 	token, introspect, revoke, jwks string
+	par, authorize, userinfo        string
 }
 
 // parseIssuer checks an issuer identifier (RFC 8414, section 2) and lays out the endpoints below it.
@@ -46,6 +47,9 @@ func parseIssuer(issuer string) (urls, error) {
 		introspect: issuer + "/introspect",
 		revoke:     issuer + "/revoke",
 		jwks:       issuer + "/jwks",
+		par:        issuer + "/par",
+		authorize:  issuer + "/authorize",
+		userinfo:   issuer + "/userinfo",
 	}, nil
 }
 
@@ -61,6 +65,15 @@ type metadata struct {
 	JWKSURI               string `json:"jwks_uri"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
+
+	AuthorizationEndpoint string   `json:"authorization_endpoint,omitempty"`
+	PushEndpoint          string   `json:"pushed_authorization_request_endpoint,omitempty"` // RFC 9126, section 5
+	RequirePush           bool     `json:"require_pushed_authorization_requests,omitempty"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported,omitempty"`
+	ResponseModes         []string `json:"response_modes_supported,omitempty"`
+	ResponseNamesIssuer   bool     `json:"authorization_response_iss_parameter_supported,omitempty"` // RFC 9207, section 3
+	Prompts               []string `json:"prompt_values_supported,omitempty"`
+	DetailsTypes          []string `json:"authorization_details_types_supported,omitempty"` // RFC 9396, section 10
 
 	ScopesSupported []string `json:"scopes_supported,omitempty"`
 	// ResponseTypesSupported is required, and empty without an authorization endpoint. Section 3.2 would have it left out
@@ -86,7 +99,7 @@ func (s *Server) metadata() metadata {
 		scopes = append(scopes, c.Scope...)
 	}
 	slices.Sort(scopes)
-	return metadata{
+	m := metadata{
 		Issuer:                   s.issuer,
 		TokenEndpoint:            s.urls.token,
 		JWKSURI:                  s.urls.jwks,
@@ -104,6 +117,23 @@ func (s *Server) metadata() metadata {
 		RevokeAuthAlgorithms:     assertionAlgorithms,
 		DPoPAlgorithms:           s.dpop.Algorithms(),
 	}
+	if s.login != nil {
+		s.addAuthorization(&m)
+	}
+	return m
+}
+
+// addAuthorization says what the authorization endpoint does.
+func (s *Server) addAuthorization(m *metadata) {
+	for _, c := range s.clients {
+		m.DetailsTypes = append(m.DetailsTypes, c.AuthorizationDetails...)
+	}
+	slices.Sort(m.DetailsTypes)
+	m.DetailsTypes = slices.Compact(m.DetailsTypes)
+	m.AuthorizationEndpoint, m.PushEndpoint, m.RequirePush = s.urls.authorize, s.urls.par, s.requirePushed
+	m.ChallengeMethods, m.ResponseModes, m.ResponseNamesIssuer = []string{"S256"}, []string{"query"}, true
+	m.ResponseTypesSupported = []string{"code"}
+	m.Prompts = []string{promptNone, promptLogin, promptConsent, promptSelect}
 }
 
 // document is a handler for something public that doesn't change while we run.

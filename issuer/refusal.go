@@ -22,41 +22,57 @@ type Reason string
 
 // The reasons, in the order in which the endpoints check.
 const (
-	MethodRefused      Reason = "request-method"           // RFC 6749, section 3.2: POST only
-	FormRefused        Reason = "request-form"             // RFC 6749, section 3.2: not one form, parameters repeated, in the query or absent
-	FormTooLarge       Reason = "request-too-large"        // the limit of this package
-	AuthMissing        Reason = "client-auth-missing"      // RFC 6749, section 3.2.1
-	AuthAmbiguous      Reason = "client-auth-ambiguous"    // RFC 6749, section 2.3: more than one method
-	AuthRefused        Reason = "client-auth-refused"      // malformed, of another method than the client's, or by an unknown client
-	SecretMismatch     Reason = "client-secret-mismatch"   // RFC 6749, section 2.3.1
-	AssertionRefused   Reason = "assertion-refused"        // RFC 7523, section 3
-	CertificateRefused Reason = "certificate-refused"      // RFC 8705, section 2: not the client's, not valid now, or unreadable
-	AssertionUsed      Reason = "assertion-used"           // RFC 7523, section 3, step 7: jti seen before
-	IntrospectDenied   Reason = "introspection-denied"     // RFC 7662, section 2.3: not a resource server
-	RevocationDenied   Reason = "revocation-denied"        // RFC 7009, section 2.1: another client's token
-	GrantRefused       Reason = "grant-unsupported"        // RFC 6749, section 5.2
-	ClientRefused      Reason = "client-gets-no-tokens"    // RFC 6749, section 5.2: unauthorized_client
-	ScopeRefused       Reason = "scope-refused"            // RFC 6749, section 3.3
-	TargetRefused      Reason = "target-refused"           // RFC 8707, section 2
-	ProofMissing       Reason = "proof-missing"            // the client's tokens are bound
-	ProofAmbiguous     Reason = "proof-ambiguous"          // a DPoP proof and a signature
-	ProofRefused       Reason = "proof-of-another-binding" // not the client's Binding
-	DPoPRefused        Reason = "dpop-refused"             // RFC 9449, section 5; Err is a *dpop.Error
-	NonceNeeded        Reason = "dpop-nonce-needed"        // RFC 9449, section 8
-	SignatureRefused   Reason = "signature-refused"        // draft-richer-oauth-httpsig-03; Err is an *httpsig.Error
-	DigestRefused      Reason = "digest-refused"           // the same; Err is a *contentdigest.Error
-	CodeRefused        Reason = "code-refused"             // RFC 6749, section 5.2: unknown, expired, another client's, redirect_uri or verifier differ
-	CodeUsed           Reason = "code-used"                // RFC 6749, section 4.1.2: its grant is revoked
-	RefreshRefused     Reason = "refresh-refused"          // RFC 6749, section 5.2: unknown, expired, revoked or another client's
-	RefreshReused      Reason = "refresh-reused"           // RFC 9700, section 4.14.2: its grant is revoked
-	RefreshRace        Reason = "refresh-race"             // used a moment ago: try again
-	ExchangeRefused    Reason = "exchange-refused"         // RFC 8693, section 2.2.2: a token that isn't good, or of a type that isn't taken
-	ExchangeDenied     Reason = "exchange-denied"          // RFC 8693, section 2.2.2: a good token that this client may not exchange
-	KeyMismatch        Reason = "key-mismatch"             // RFC 9449, sections 5 and 10: bound to another key than the proof's
-	ProofUsed          Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
-	Restarted          Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
-	Unavailable        Reason = "unavailable"              // our failure: the replay guard or the store can't answer, or no key may sign
-	Failed             Reason = "failed"                   // our failure
+	MethodRefused       Reason = "request-method"          // RFC 6749, section 3.2: POST only
+	FormRefused         Reason = "request-form"            // RFC 6749, section 3.2: not one form, parameters repeated, in the query or absent
+	FormTooLarge        Reason = "request-too-large"       // the limit of this package
+	AuthMissing         Reason = "client-auth-missing"     // RFC 6749, section 3.2.1
+	AuthAmbiguous       Reason = "client-auth-ambiguous"   // RFC 6749, section 2.3: more than one method
+	AuthRefused         Reason = "client-auth-refused"     // malformed, of another method than the client's, or by an unknown client
+	SecretMismatch      Reason = "client-secret-mismatch"  // RFC 6749, section 2.3.1
+	AssertionRefused    Reason = "assertion-refused"       // RFC 7523, section 3
+	CertificateRefused  Reason = "certificate-refused"     // RFC 8705, section 2: not the client's, not valid now, or unreadable
+	AssertionUsed       Reason = "assertion-used"          // RFC 7523, section 3, step 7: jti seen before
+	IntrospectDenied    Reason = "introspection-denied"    // RFC 7662, section 2.3: not a resource server
+	RevocationDenied    Reason = "revocation-denied"       // RFC 7009, section 2.1: another client's token
+	GrantRefused        Reason = "grant-unsupported"       // RFC 6749, section 5.2
+	ClientRefused       Reason = "client-gets-no-tokens"   // RFC 6749, section 5.2: unauthorized_client
+	ScopeRefused        Reason = "scope-refused"           // RFC 6749, section 3.3
+	TargetRefused       Reason = "target-refused"          // RFC 8707, section 2
+	ClientUnknown       Reason = "client-unknown"          // RFC 6749, section 4.1.2.1: no client of this id
+	ParameterRefused    Reason = "authorization-parameter" // RFC 6749, section 4.1.2.1: absent, malformed, or not supported
+	RedirectRefused     Reason = "redirect-uri-refused"    // RFC 9700, section 2.1: absent or not registered
+	ResponseTypeRefused Reason = "response-type-refused"   // RFC 6749, section 4.1.2.1
+	PKCERefused         Reason = "pkce-refused"            // RFC 7636, section 4.4.1: no challenge, or not by S256
+	DetailsRefused      Reason = "authorization-details"   // RFC 9396, section 5
+	PushRequired        Reason = "push-required"           // RFC 9126, section 6: sent through the browser
+	RequestURIRefused   Reason = "request-uri-refused"     // RFC 9126, section 4: unknown, used, expired or another client's
+	JKTMismatch         Reason = "dpop-jkt-mismatch"       // RFC 9449, section 10.1: dpop_jkt isn't the proof's key
+	LoginRefused        Reason = "login-refused"           // the user didn't prove who they are, or is disabled
+	LoginNeeded         Reason = "login-needed"            // OpenID Connect Core, section 3.1.2.6: prompt=none
+	ConsentNeeded       Reason = "consent-needed"          // OpenID Connect Core, section 3.1.2.6: prompt=none
+	ConsentDenied       Reason = "consent-denied"          // RFC 6749, section 4.1.2.1: the user refused
+	InteractionRefused  Reason = "interaction-refused"     // unknown, ended, expired or of another browser
+	CrossSite           Reason = "cross-site"              // a form that another site, or none of our pages, sent
+
+	ProofMissing     Reason = "proof-missing"            // the client's tokens are bound
+	ProofAmbiguous   Reason = "proof-ambiguous"          // a DPoP proof and a signature
+	ProofRefused     Reason = "proof-of-another-binding" // not the client's Binding
+	DPoPRefused      Reason = "dpop-refused"             // RFC 9449, section 5; Err is a *dpop.Error
+	NonceNeeded      Reason = "dpop-nonce-needed"        // RFC 9449, section 8
+	SignatureRefused Reason = "signature-refused"        // draft-richer-oauth-httpsig-03; Err is an *httpsig.Error
+	DigestRefused    Reason = "digest-refused"           // the same; Err is a *contentdigest.Error
+	CodeRefused      Reason = "code-refused"             // RFC 6749, section 5.2: unknown, expired, another client's, redirect_uri or verifier differ
+	CodeUsed         Reason = "code-used"                // RFC 6749, section 4.1.2: its grant is revoked
+	RefreshRefused   Reason = "refresh-refused"          // RFC 6749, section 5.2: unknown, expired, revoked or another client's
+	RefreshReused    Reason = "refresh-reused"           // RFC 9700, section 4.14.2: its grant is revoked
+	RefreshRace      Reason = "refresh-race"             // used a moment ago: try again
+	ExchangeRefused  Reason = "exchange-refused"         // RFC 8693, section 2.2.2: a token that isn't good, or of a type that isn't taken
+	ExchangeDenied   Reason = "exchange-denied"          // RFC 8693, section 2.2.2: a good token that this client may not exchange
+	KeyMismatch      Reason = "key-mismatch"             // RFC 9449, sections 5 and 10: bound to another key than the proof's
+	ProofUsed        Reason = "proof-used"               // RFC 9449, section 11.1; the nonce of a signature
+	Restarted        Reason = "restarted"                // made before the replay guard's memory begins, so perhaps used
+	Unavailable      Reason = "unavailable"              // our failure: the replay guard or the store can't answer, or no key may sign
+	Failed           Reason = "failed"                   // our failure
 )
 
 // Error describes the refusal for the log.
@@ -121,6 +137,36 @@ func (e *Error) answer() answer {
 		return answer{http.StatusBadRequest, "invalid_scope", "not a scope of this client"}
 	case TargetRefused:
 		return answer{http.StatusBadRequest, "invalid_target", "name one resource of this client"}
+	case ClientUnknown:
+		return answer{http.StatusBadRequest, "invalid_request", "no such client"}
+	case ParameterRefused:
+		return answer{http.StatusBadRequest, "invalid_request", "absent, malformed or not supported: " + e.Part}
+	case RedirectRefused:
+		return answer{http.StatusBadRequest, "invalid_request", "redirect_uri is not registered for this client"}
+	case ResponseTypeRefused:
+		return answer{http.StatusBadRequest, "unsupported_response_type", "use response_type=code"}
+	case PKCERefused:
+		return answer{http.StatusBadRequest, "invalid_request", "send a code_challenge of method S256"}
+	case DetailsRefused:
+		return answer{http.StatusBadRequest, "invalid_authorization_details", "not authorization_details of this client"}
+	case PushRequired:
+		return answer{http.StatusBadRequest, "invalid_request", "push the authorization request first"}
+	case RequestURIRefused:
+		return answer{http.StatusBadRequest, "invalid_request_uri", "this request_uri isn't good for this client, or not any more"}
+	case JKTMismatch:
+		return answer{http.StatusBadRequest, "invalid_dpop_proof", "dpop_jkt names another key than the proof's"}
+	case LoginRefused:
+		return answer{http.StatusForbidden, "access_denied", "not logged in"}
+	case LoginNeeded:
+		return answer{http.StatusForbidden, "login_required", "the user must log in"}
+	case ConsentNeeded:
+		return answer{http.StatusForbidden, "consent_required", "the user must agree"}
+	case ConsentDenied:
+		return answer{http.StatusForbidden, "access_denied", "the user refused"}
+	case InteractionRefused:
+		return answer{http.StatusBadRequest, "invalid_request", "this page is out of date, or was opened in another browser"}
+	case CrossSite:
+		return answer{http.StatusForbidden, "invalid_request", "this form was sent from another site, or an old page"}
 	case ProofMissing:
 		return answer{http.StatusBadRequest, "invalid_request", "prove possession of a key: DPoP proof or HTTP message signature"}
 	case ProofAmbiguous:

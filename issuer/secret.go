@@ -17,6 +17,9 @@ type secretKind string
 const (
 	kindCode    secretKind = "hfc_" // authorization code
 	kindRefresh secretKind = "hfr_" // refresh token
+	kindPushed  secretKind = "hfp_" // pushed authorization request: the end of its request_uri
+	kindAsk     secretKind = "hfi_" // interaction: names it in URLs of pages
+	kindBrowser secretKind = "hfb_" // cookie that tells browsers apart
 )
 
 // secretSize is how many random octets a secret has.

@@ -231,9 +231,14 @@ func (s *Server) useOnce(ctx context.Context, claims []replay.Claim) error {
 }
 
 // isUnknown tells whether the store knows no such thing.
-func isUnknown(err error) bool {
-	e, ok := errors.AsType[*store.Error](err)
-	return ok && e.Reason == store.NotFound
+func isUnknown(err error) bool { return storeReason(err) == store.NotFound }
+
+// storeReason returns why the store refused, or "".
+func storeReason(err error) store.Reason {
+	if e, ok := errors.AsType[*store.Error](err); ok {
+		return e.Reason
+	}
+	return ""
 }
 
 // storeRefusal turns an error of the store into a refusal: an assertion that was used, something that isn't good any

@@ -34,13 +34,12 @@ func (c *issuerCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer p.close()
-	parts, err := p.file.OpenIssuer(ctx, p.log)
+	parts, err := p.file.OpenIssuer(ctx, p.log, p.observe)
 	if err != nil {
 		return usageError{err}
 	}
 	defer parts.Close()
 	p.telemetry.AddCheck("database and memory of proofs", parts.Ready)
-	parts.Observer = p.observe
 	server, err := issuer.New(parts.Config)
 	if err != nil {
 		return usageError{err}
@@ -165,6 +164,9 @@ func (p *program) observe(ctx context.Context, e issuer.Event) {
 		}
 		p.log.LogAttrs(ctx, slog.LevelInfo, "refused", attrs...)
 		return
+	}
+	if e.Subject != "" {
+		attrs = append(attrs, slog.String("subject", e.Subject), slog.String("grant", e.GrantID))
 	}
 	attrs = append(attrs, slog.String("jti", e.TokenID), slog.String("audience", e.Audience), slog.Any("scope", e.Scope),
 		slog.String("binding", string(e.Binding)))

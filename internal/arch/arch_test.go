@@ -25,7 +25,7 @@ var (
 	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay",
 		"popsession", "popstream", "signedurl", "certbound", "resourcemeta"}
 	below    = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
-	adapters = []string{".", "issuer", "issuer/store", "issuer/signing", "gateway", "internal/telemetry"}
+	adapters = []string{".", "issuer", "issuer/store", "issuer/signing", "issuer/login", "gateway", "internal/telemetry"}
 )
 
 // rule is what a package may import.
@@ -43,12 +43,14 @@ var rules = func() map[string]rule {
 		"internal/sfv":        {},
 		"internal/htu":        {},
 		"internal/fetch":      {},
+		"internal/page":       {},
 		"keys":                {ours: foundation, others: []string{"golang.org/x/crypto/"}},
 		"internal/jws":        {ours: append([]string{"keys"}, foundation...)},
 		".":                   {ours: below, others: []string{"golang.org/x/oauth2"}},
 		// The issuer is no resource server: it needs the standards, not the front doors.
-		"issuer":               {ours: append([]string{"issuer/store", "issuer/signing"}, below...), free: true},
+		"issuer":               {ours: append([]string{"issuer/store", "issuer/signing", "internal/page"}, below...), free: true},
 		"issuer/store":         {ours: []string{"replay", "internal/strictjson"}, free: true},
+		"issuer/login":         {ours: []string{"issuer", "issuer/store", "internal/page"}, free: true},
 		"issuer/signing":       {ours: []string{"issuer/store", "keys"}},
 		"internal/telemetry":   {ours: append([]string{"."}, below...), free: true},
 		"gateway":              {ours: append([]string{".", "internal/telemetry"}, below...), free: true},

@@ -73,7 +73,7 @@ const issuerText = `issuer:
 
 func openIssuer(t *testing.T, f *File) *IssuerParts {
 	t.Helper()
-	parts, err := f.OpenIssuer(t.Context(), slog.Default())
+	parts, err := f.OpenIssuer(t.Context(), slog.Default(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestIssuerConfigRefuses(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			refuses(t, issuerText, tc.old, tc.new, tc.want, func(f *File) error {
-				_, err := f.OpenIssuer(t.Context(), slog.Default())
+				_, err := f.OpenIssuer(t.Context(), slog.Default(), nil)
 				return err
 			})
 		})

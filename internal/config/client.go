@@ -21,6 +21,11 @@ type Client struct {
 	TLS                  ClientTLS      `yaml:"tls"`
 	Grants               []string       `yaml:"grants" enum:"authorization_code,refresh_token,client_credentials,urn:ietf:params:oauth:grant-type:token-exchange" help:"The grant types that it may use. If empty, client_credentials."`
 	Exchange             ClientExchange `yaml:"exchange"`
+	Name                 string         `yaml:"name" help:"What its users are asked about. If empty, its id."`
+	RedirectURIs         []string       `yaml:"redirect_uris" help:"Where the browser may return to, for authorization_code: https URLs, http URLs on a loopback host, or com.example.app:/… of an app."`
+	RequirePushed        bool           `yaml:"require_pushed_requests" default:"false" help:"Refuse its authorization requests that weren't pushed."`
+	SkipConsent          bool           `yaml:"skip_consent" default:"false" help:"Don't ask its users: for your own applications."`
+	AuthorizationDetails []string       `yaml:"authorization_details" help:"The types of authorization_details that it may use."`
 	Scope                []string       `yaml:"scope" help:"What it may ask for, and gets if it doesn't ask."`
 	Audience             []string       `yaml:"audience" help:"The resources that it may ask tokens for; the first is the default. If empty, it gets no tokens."`
 	Binding              string         `yaml:"binding" enum:",dpop,httpsig-preregistered,httpsig-runtime,mtls" help:"The proof that it must use. If empty, any."`
@@ -55,8 +60,10 @@ func (b *builder) client(path string, c Client) issuer.Client {
 		Binding:              issuer.Binding(c.Binding),
 		InsecureAllowUnbound: c.InsecureAllowUnbound,
 		Introspect:           c.Introspect,
-		TLS:                  b.clientTLS(path+".tls", c.TLS),
-		Exchange:             issuer.Exchange(c.Exchange),
+		Name:                 c.Name, RedirectURIs: c.RedirectURIs, RequirePushedRequests: c.RequirePushed,
+		SkipConsent: c.SkipConsent, AuthorizationDetails: c.AuthorizationDetails,
+		TLS:      b.clientTLS(path+".tls", c.TLS),
+		Exchange: issuer.Exchange(c.Exchange),
 	}
 	for _, g := range c.Grants {
 		out.Grants = append(out.Grants, issuer.GrantType(g))

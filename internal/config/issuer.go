@@ -33,6 +33,9 @@ type Issuer struct {
 	RequireNonce    bool          `yaml:"require_nonce" default:"false" help:"Demand a nonce of this server in every DPoP proof."`
 	TokenLifetime   time.Duration `yaml:"token_lifetime" default:"5m" help:"How long access tokens live."`
 	RefreshLifetime time.Duration `yaml:"refresh_lifetime" default:"720h" help:"How long a refresh token may lie unused."`
+	Login           Login         `yaml:"login"`
+	PARLifetime     time.Duration `yaml:"par_lifetime" default:"1m" help:"How long a pushed authorization request waits for the browser; at most 10m."`
+	RequirePushed   bool          `yaml:"require_pushed_requests" default:"false" help:"Refuse authorization requests that weren't pushed."`
 	Replay          Replay        `yaml:"replay"`
 	Edges           []string      `yaml:"edges" help:"Networks of proxies that end TLS, verify clients' certificates and tell them in Client-Cert (RFC 9440): 10.0.0.0/8. They must drop that field from clients."`
 	Outside         []Outside     `yaml:"outside" help:"Other issuers whose ID or access tokens may be exchanged for bound tokens of this one."`
@@ -107,7 +110,7 @@ type IssuerParts struct {
 func (p *IssuerParts) Close() error { return p.Store.Close() }
 
 // OpenIssuer turns the section into the issuer's configuration, and opens its database. ctx bounds the opening only.
-func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger) (*IssuerParts, error) {
+func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(context.Context, issuer.Event)) (*IssuerParts, error) {
 	b, s := &builder{file: f}, f.Issuer
 	b.tls("issuer.tls", s.TLS)
 	if err := b.required("issuer", s); err != nil {
@@ -119,8 +122,9 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger) (*IssuerParts, 
 		Secret:        b.secret("issuer.secret_file", s.Secret),
 		RequireNonce:  s.RequireNonce,
 		TokenLifetime: s.TokenLifetime, RefreshLifetime: s.RefreshLifetime,
-		Edges:  b.prefixes("issuer.edges", s.Edges),
-		Replay: guard,
+		Edges:    b.prefixes("issuer.edges", s.Edges),
+		Observer: observe,
+		Replay:   guard, PushedLifetime: s.PARLifetime, RequirePushedRequests: s.RequirePushed,
 	}
 	for i, c := range s.Clients {
 		cfg.Clients = append(cfg.Clients, b.client(fmt.Sprintf("issuer.clients[%d]", i), c))
@@ -145,6 +149,10 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger) (*IssuerParts, 
 	})
 	if err != nil {
 		err = &Error{Path: "issuer.signing_keys", Problem: err.Error(), Err: err}
+		return nil, errors.Join(err, cfg.Store.Close())
+	}
+	if cfg.Login, err = s.Login.open(cfg, observe); err != nil {
+		err = &Error{Path: "issuer.login", Problem: err.Error(), Err: err}
 		return nil, errors.Join(err, cfg.Store.Close())
 	}
 	return &IssuerParts{Config: cfg, Ready: both(begun, cfg.Store.Ping)}, nil
