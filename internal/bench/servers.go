@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/holdfast-project/holdfast"
-	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/internal/telemetry"
 )
@@ -26,7 +24,7 @@ const answerBody = `{"transactions":[{"id":"8f14","amount":"12.30","currency":"E
 type way struct {
 	name    string
 	address string
-	sign    func(dst []byte) ([]byte, error) // appends the next request
+	sign    func() (http.Header, error) // makes the fields of the next request
 }
 
 // street is an API with two servers in front of it: the gateway as the command runs it, with metrics and a log that goes
@@ -141,39 +139,31 @@ const (
 )
 
 func (c *client) ways(api, proxied, guarded string) ([]way, error) {
-	macs, err := newMACSupply(c.session)
+	macs, err := newMACs(c.session)
 	if err != nil {
 		return nil, err
 	}
-	bearer := wire(http.Header{"Authorization": {"Bearer " + c.grants.bearer}})
-	plain := func(dst []byte) ([]byte, error) { return append(dst, bearer...), nil }
+	proofs, err := newSigned(c.signer, c.grants)
+	if err != nil {
+		return nil, err
+	}
+	plain := func() (http.Header, error) { return http.Header{"Authorization": {"Bearer " + c.grants.bearer}}, nil }
 	return []way{
 		{wayDirect, api, plain},
 		{wayProxy, proxied, plain},
 		{wayBearer, guarded, plain},
-		{waySession, guarded, func(dst []byte) ([]byte, error) {
-			r, err := macs.sign()
-			if err != nil {
-				return nil, err
-			}
-			return append(dst, wire(r.Header)...), nil
-		}},
-		{wayDPoP, guarded, func(dst []byte) ([]byte, error) {
-			proof, err := dpop.Sign(c.signer, dpop.Params{Method: http.MethodGet, TargetURI: origin + target, Token: c.grants.bound})
-			if err != nil {
-				return nil, err
-			}
-			return append(dst, wire(http.Header{"Authorization": {"DPoP " + c.grants.bound}, "Dpop": {proof}})...), nil
-		}},
+		{waySession, guarded, macs.sign},
+		{wayDPoP, guarded, proofs.dpop},
 	}, nil
 }
 
-// wire is a GET of the target with these fields, and those that any client sends.
-func wire(h http.Header) []byte {
-	var b bytes.Buffer
-	b.WriteString("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nAccept: application/json\r\nUser-Agent: holdfast-bench\r\n")
-	// A Buffer takes everything.
-	_ = h.Write(&b)
-	b.WriteString("\r\n")
-	return b.Bytes()
+// appendWire appends a GET of the target with these fields, and those that any client sends.
+func appendWire(dst []byte, h http.Header) []byte {
+	dst = append(dst, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: application/json\r\nUser-Agent: holdfast-bench\r\n"...)
+	for name, values := range h {
+		for _, v := range values {
+			dst = append(dst, name+": "+v+"\r\n"...)
+		}
+	}
+	return append(dst, "\r\n"...)
 }
