@@ -37,6 +37,7 @@ type cli struct {
 	Verify      verifyCommand      `cmd:"" help:"Explain a captured request: every check, and what differs."`
 	Key         keyCommand         `cmd:"" help:"Make and show keys."`
 	Conformance conformanceCommand `cmd:"" help:"Run vector files through the verifiers."`
+	Bench       benchCommand       `cmd:"" help:"Measure what proofs cost on this machine."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }

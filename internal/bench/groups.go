@@ -16,6 +16,6 @@ func Groups() []Group {
 		{"verify", "signatures, proofs and tokens, beside the bare primitive", verifyCases},
 		{"pass", "a whole request at the verifier, beside a bearer JWT; cold: each token is verified, warm: tokens are remembered", passCases},
 		{"session", "a whole request of a session at the verifier, beside the MAC alone", sessionCases},
-		{"stream", "bodies of 16 MiB, beside the hash alone", streamCases},
+		{"stream", "bodies of 4 MiB, beside the hash alone", streamCases},
 	}
 }

@@ -129,9 +129,11 @@ func (s *street) end() error {
 	return err
 }
 
-// The ways, by name.
+// WayDirect is the name of the way that no proxy is on.
+const WayDirect = "direct"
+
+// The other ways, by name.
 const (
-	wayDirect  = "direct"
 	wayProxy   = "bare proxy"
 	wayBearer  = "gateway, bearer observed"
 	waySession = "gateway, session"
@@ -149,7 +151,7 @@ func (c *client) ways(api, proxied, guarded string) ([]way, error) {
 	}
 	plain := func() (http.Header, error) { return http.Header{"Authorization": {"Bearer " + c.grants.bearer}}, nil }
 	return []way{
-		{wayDirect, api, plain},
+		{WayDirect, api, plain},
 		{wayProxy, proxied, plain},
 		{wayBearer, guarded, plain},
 		{waySession, guarded, macs.sign},

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-project/holdfast/popstream"
 )
 
-const bodySize = 16 << 20
+const bodySize = 4 << 20
 
 // streamCases read a body as a handler would. Both sides of a case hash the same octets in the same pieces; one also
 // verifies.
