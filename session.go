@@ -124,7 +124,7 @@ func (v *Verifier) RotateSecrets(secrets []popsession.Secret) error {
 type ticket struct {
 	*popsession.Ticket
 	secret  []byte // of the client's messages
-	answers []byte // the same, of the server's
+	answers sessionResponses
 	key     *httpsig.Key
 	token   accesstoken.Token
 }
@@ -144,7 +144,7 @@ func (s *sessions) open(sealed, uri string, now time.Time) (*ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	t = &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), answers: opened.Keys.ResponseSecret(), token: tokenOf(opened)}
+	t = &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), answers: sessionResponses{secret: opened.Keys.ResponseSecret()}, token: tokenOf(opened)}
 	if t.key, err = httpsig.NewHMACKey(t.secret); err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	p.info = t.info()
 	p.proof = proof{
 		scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
-		mark: &p.marked, session: &p.info, own: ownSignatureOf(r, in), answers: t.answers,
+		mark: &p.marked, session: &p.info, own: ownSignatureOf(r, in), answers: &t.answers,
 	}
 	return &t.token, &p.proof, v.coverSession(r, &p.proof, t, sig)
 }
