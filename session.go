@@ -221,6 +221,9 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := v.checkRevoked(r.Context(), &t.token, &t.ID); err != nil {
+		return nil, nil, err
+	}
 	if err := v.admitSession(t, now); err != nil {
 		return nil, nil, err
 	}

@@ -23,7 +23,7 @@ const module = "github.com/holdfast-project/holdfast"
 var (
 	foundation = []string{"internal/base64url", "internal/strictjson", "internal/sfv", "internal/htu", "internal/fetch"}
 	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay",
-		"popsession", "popstream", "signedurl", "certbound", "resourcemeta"}
+		"popsession", "popstream", "signedurl", "certbound", "resourcemeta", "revocation"}
 	below    = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
 	adapters = []string{".", "issuer", "gateway", "internal/telemetry"}
 )
