@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -135,6 +136,11 @@ var kinds = map[string]func(l *lasting, client func(path string) (*http.Client, 
 		res, err := c.Do(request(l.t, "GET", url, nil))
 		if err != nil {
 			return nil, err
+		}
+		if res.StatusCode != http.StatusOK {
+			// Where nothing came back, net/http asks once more, and what is over isn't let in again.
+			res.Body.Close()
+			return nil, errors.New(res.Status)
 		}
 		in := bufio.NewReader(res.Body)
 		if line, err := in.ReadString('\n'); l.begin == nil && line != "data: 1\n" {
