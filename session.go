@@ -240,19 +240,23 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err != nil {
 		return nil, nil, err
 	}
-	// With what it points to in one allocation.
-	p := new(struct {
-		proof
-		marked replay.Mark
-		info   SessionInfo
-	})
-	p.marked = replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires}
-	p.info = t.info()
-	p.proof = proof{
-		scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
-		mark: &p.marked, session: &p.info, own: ownSignatureOf(r, in), answers: &t.answers,
+	p := &sessionProof{
+		proof: proof{
+			scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
+			own: ownSignatureOf(r, in), answers: &t.answers,
+		},
+		mark: replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
+		info: t.info(),
 	}
+	p.proof.mark, p.proof.session = &p.mark, &p.info
 	return &t.token, &p.proof, v.coverSession(r, &p.proof, t, sig)
+}
+
+// sessionProof is a proof with what it points to, in one allocation.
+type sessionProof struct {
+	proof
+	mark replay.Mark
+	info SessionInfo
 }
 
 // admitSession tells whether the policy takes a MAC from this session.
