@@ -16,6 +16,7 @@ func Groups() []Group {
 		{"verify", "signatures, proofs and tokens, beside the bare primitive", verifyCases},
 		{"pass", "a whole request at the verifier, beside a bearer JWT; cold: each token is verified, warm: tokens are remembered", passCases},
 		{"session", "a whole request of a session at the verifier, beside the MAC alone", sessionCases},
+		{"saving", "a whole request with a DPoP proof at the verifier, beside one of a session", savingCases},
 		{"stream", "bodies of 4 MiB, beside the hash alone", streamCases},
 	}
 }
