@@ -5,9 +5,9 @@ package bench
 func savingCases() ([]Case, error) {
 	var out []Case
 	for _, c := range []struct {
-		name    string
+		ticket  string
 		tickets int
-	}{{"session, ticket remembered", 0}, {"session, ticket opened each time", -1}} {
+	}{{"ticket remembered", 0}, {"ticket opened each time", -1}} {
 		client, err := newClient(c.tickets)
 		if err != nil {
 			return nil, err
@@ -22,7 +22,7 @@ func savingCases() ([]Case, error) {
 		}
 		proofs, requests := &supply{url: signed.url, sign: signed.dpop}, &supply{url: macs.url, sign: macs.sign}
 		out = append(out, Case{
-			Name: "DPoP P-256, warm, not " + c.name, Bare: c.name, Stock: proofs.stock, BaseStock: requests.stock,
+			Name: "DPoP P-256, beside a " + c.ticket, Bare: "session, " + c.ticket, Stock: proofs.stock, BaseStock: requests.stock,
 			Work: func() error {
 				_, err := client.verifier.Check(proofs.next())
 				return err
