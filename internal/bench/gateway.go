@@ -42,7 +42,7 @@ func (s *street) measure(ctx context.Context, connections, rounds int, length ti
 		if err != nil {
 			return nil, err
 		}
-		defer l.pool.close() //nolint:errcheck // of no more use
+		defer l.pool.close()
 		if err := l.calibrate(length); err != nil {
 			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}

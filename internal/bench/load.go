@@ -51,21 +51,21 @@ func dialPool(address string, size int) (pool, error) {
 	for i := range p {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
-			return nil, errors.Join(err, p.close())
+			p.close()
+			return nil, err
 		}
 		p[i] = &connection{c, bufio.NewReader(c)}
 	}
 	return p, nil
 }
 
-func (p pool) close() error {
-	var err error
+// close closes connections that are of no more use.
+func (p pool) close() {
 	for _, c := range p {
 		if c != nil {
-			err = errors.Join(err, c.Close())
+			_ = c.Close()
 		}
 	}
-	return err
 }
 
 // send sends the whole stock, each connection what comes next, and returns how long that took, and appends to latencies

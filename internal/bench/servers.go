@@ -32,27 +32,37 @@ type way struct {
 type street struct {
 	ways    []way
 	servers []*http.Server
-	close   func()
+	serving sync.WaitGroup
+	closers []func() error
 }
 
+// openStreet starts the servers. ctx governs the gateway's traces, which the environment may ask for.
 func openStreet(ctx context.Context) (*street, error) {
+	s := &street{}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.end())
+	}
+	return s, nil
+}
+
+func (s *street) open(ctx context.Context) error {
 	// All lines are made, as with the command's defaults, and none is kept.
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	t, err := telemetry.New(ctx, telemetry.Config{Service: "holdfast-bench", Logger: log})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s.closers = append(s.closers, func() error { return t.Close(ctx) })
 	c, err := newClient(0, t)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &street{close: func() {}}
 	api, err := s.serve(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, answerBody) // a client that is gone shows as an error of its own
 	})})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	upstream := &url.URL{Scheme: "http", Host: api}
 	g, err := gateway.New(gateway.Config{
@@ -61,36 +71,41 @@ func openStreet(ctx context.Context) (*street, error) {
 		Observers: []holdfast.Observer{t}, Propagate: t.Propagate, Logger: log,
 	})
 	if err != nil {
-		return nil, errors.Join(err, s.end())
+		return err
 	}
-	bare := bareProxy(upstream)
-	s.close = func() { g.Close(); bare.Transport.(*http.Transport).CloseIdleConnections() }
+	transport := bareTransport()
+	s.closers = append(s.closers, func() error { g.Close(); transport.CloseIdleConnections(); return nil })
 	server, other := g.NewServer(), g.NewServer()
-	server.Handler, other.Handler = t.Handler(server.Handler), bare
+	server.Handler, other.Handler = t.Handler(server.Handler), bareProxy(upstream, transport)
 	guarded, err := s.serve(server)
 	if err != nil {
-		return nil, errors.Join(err, s.end())
+		return err
 	}
 	proxied, err := s.serve(other)
 	if err != nil {
-		return nil, errors.Join(err, s.end())
+		return err
 	}
 	s.ways, err = c.ways(api, proxied, guarded)
-	return s, err
+	return err
 }
 
-// bareProxy is the least that a reverse proxy does, with the gateway's settings of net/http.
-func bareProxy(upstream *url.URL) *httputil.ReverseProxy {
+// bareTransport has the gateway's settings.
+func bareTransport() *http.Transport {
+	return &http.Transport{
+		DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, ResponseHeaderTimeout: time.Minute,
+		ExpectContinueTimeout: time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 256,
+		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
+	}
+}
+
+// bareProxy is the least that a reverse proxy does.
+func bareProxy(upstream *url.URL, transport *http.Transport) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(upstream)
 			pr.SetXForwarded()
 		},
-		Transport: &http.Transport{
-			DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, ResponseHeaderTimeout: time.Minute,
-			ExpectContinueTimeout: time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 256,
-			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
-		},
+		Transport: transport,
 		// Without, every answer would cost 32 KiB of garbage, and the comparison would be with that.
 		BufferPool: new(buffers),
 	}
@@ -115,7 +130,7 @@ func (s *street) serve(server *http.Server) (string, error) {
 		return "", err
 	}
 	s.servers = append(s.servers, server)
-	go server.Serve(l) //nolint:errcheck // ends when it is closed
+	s.serving.Go(func() { _ = server.Serve(l) }) // until it is closed
 	return l.Addr().String(), nil
 }
 
@@ -125,7 +140,10 @@ func (s *street) end() error {
 	for _, server := range s.servers {
 		err = errors.Join(err, server.Close())
 	}
-	s.close()
+	s.serving.Wait()
+	for _, f := range s.closers {
+		err = errors.Join(err, f())
+	}
 	return err
 }
 
