@@ -50,7 +50,7 @@ func newGrants(client *keys.Signer) (grants, error) {
 
 // newGuard is a memory that no measurement fills.
 func newGuard() (replay.Guard, error) {
-	return replay.NewMemory(replay.MemoryConfig{Capacity: 10_000_000, Share: 10_000_000, InsecureAcceptOlder: true})
+	return replay.NewMemory(replay.MemoryConfig{Share: 1_000_000, InsecureAcceptOlder: true})
 }
 
 // passCases are whole passes of the front door: token, proof, replay. Each is beside the pass of a bearer JWT in the same
