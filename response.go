@@ -131,7 +131,9 @@ func askedOfResponse(lines []string) asked {
 		if !ok {
 			continue
 		}
-		out.signed, out.nonce = true, nonce
+		if out.signed = true; out.nonce == "" {
+			out.nonce = nonce
+		}
 		for _, c := range r.Components {
 			if c.String() == streamComponent.String() {
 				out.frames = true
