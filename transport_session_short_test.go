@@ -29,9 +29,9 @@ func TestTransportShortSessionIsRenewed(t *testing.T) {
 	s.restart("a", holdfast.Policy{})
 	tr := s.client("DPoP")
 	s.get(tr)
-	s.wait(5 * time.Second) // 3 s are left: as much as a body that can't be sent again takes
+	s.wait(6500 * time.Millisecond) // 1.5 s are left: as much as a body that can't be sent again takes
 	s.post(tr, oneWay(wireRequest(t, "POST", s.URL, "body")), "body")
-	s.wait(time.Second)
+	s.wait(time.Millisecond)
 	s.post(tr, oneWay(wireRequest(t, "POST", s.URL, "body")), "body")
 	s.get(tr)
 	s.get(tr)

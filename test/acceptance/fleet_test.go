@@ -63,9 +63,44 @@ func (l *load) one(n int64) {
 	if err == nil {
 		err = l.client.send(r, text)
 	}
+	l.note(n, err)
+}
+
+// put sends a stream to a path, whatever the API makes of it.
+func (l *load) put(path string, body io.Reader) {
+	n := l.made.Add(1)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPut, l.origin+path, body)
+	if err != nil {
+		l.note(n, err)
+		return
+	}
+	res, err := l.client.RoundTrip(r)
+	if err == nil {
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %s", path, res.Status)
+		}
+	}
+	l.note(n, err)
+}
+
+// note keeps what a caller was refused.
+func (l *load) note(n int64, err error) {
 	if err != nil {
 		l.refused.Add(1)
 		l.first.LoadOrStore(err.Error(), n)
+	}
+}
+
+// check fails if anything was refused.
+func (l *load) check(t *testing.T) {
+	t.Helper()
+	l.first.Range(func(err, n any) bool {
+		t.Errorf("request %d: %s", n, err)
+		return true
+	})
+	if got := l.refused.Load(); got != 0 {
+		t.Errorf("%d of %d requests were refused to the caller", got, l.made.Load())
 	}
 }
 
@@ -138,12 +173,8 @@ func (s *stage) report(l *load, took time.Duration) {
 		n, took.Seconds(), l.refused.Load(), c.begun.Load(), c.full.Load(), c.retried("session"))
 	s.t.Logf("attempts for other reasons: nonce %d, replayed %d; refused at the gateways: %v",
 		c.retried("use_dpop_nonce"), c.retried("replayed"), refused)
-	l.first.Range(func(err, n any) bool {
-		s.t.Errorf("request %d: %s", n, err)
-		return true
-	})
+	l.check(s.t)
 	for what, wrong := range map[string]bool{
-		"requests were refused to the caller":         l.refused.Load() != 0,
 		"the balancer found no node":                  s.balancer.failed.Load() != 0,
 		"a session was refused":                       c.retried("session") != 0,
 		"the fleet's sessions weren't used":           c.full.Load() > n/10,

@@ -327,6 +327,7 @@ type client struct {
 	full     atomic.Int64 // attempts with a full proof
 	offers   atomic.Int64
 	begun    atomic.Int64 // answers that began a session
+	http2    atomic.Int64 // answers over HTTP/2
 	retries  sync.Map     // why → *atomic.Int64
 }
 
@@ -344,6 +345,9 @@ func (s *stage) newClient(edit func(*holdfast.Transport)) *client {
 		res, err := next.RoundTrip(r)
 		if err == nil && res.Header["Pop-Session"] != nil {
 			c.begun.Add(1)
+		}
+		if err == nil && res.ProtoMajor == 2 {
+			c.http2.Add(1)
 		}
 		return res, err
 	})
