@@ -236,7 +236,7 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err != nil {
 		return nil, nil, err
 	}
-	made, err := v.checkAge(now, in.Created(), t.ClockOffset)
+	made, err := v.checkAge(in.Created(), t.ClockOffset)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -276,8 +276,9 @@ func (v *Verifier) admitSession(t *ticket, now time.Time) error {
 // how long that proof was on its way, which can't be told from a slow clock; so the request may be fresh either by the
 // client's clock so corrected or as it is. It returns the earlier of the two times: what is remembered since a start must
 // not depend on the friendlier reading.
-func (v *Verifier) checkAge(now, created time.Time, offset time.Duration) (earlier time.Time, err error) {
-	corrected := created.Add(-offset)
+func (v *Verifier) checkAge(created time.Time, offset time.Duration) (earlier time.Time, err error) {
+	// Read only now: a signature in the trailer may be made, and is known, long after its request began.
+	now, corrected := v.sessions.now(), created.Add(-offset)
 	err = v.fresh(now.Sub(corrected))
 	if err != nil && v.fresh(now.Sub(created)) == nil {
 		err = nil
