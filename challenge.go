@@ -155,7 +155,7 @@ func statusOf(r *Refusal) int {
 		return http.StatusRequestEntityTooLarge
 	case ReasonScope:
 		return http.StatusForbidden
-	case ReasonReplayFull, ReasonReplayUnavailable, string(accesstoken.Unavailable):
+	case ReasonReplayFull, ReasonReplayUnavailable, ReasonRevocationsUnavailable, string(accesstoken.Unavailable):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusUnauthorized
@@ -219,6 +219,8 @@ func sessionCode(reason string) string {
 		return "unknown_ticket"
 	case string(popsession.Expired):
 		return "expired"
+	case ReasonTokenRevoked, ReasonSessionRevoked:
+		return "revoked"
 	case ReasonReplayed, ReasonRestarted:
 		return "replayed"
 	case string(httpsig.BadSignature):

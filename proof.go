@@ -39,7 +39,7 @@ type proof struct {
 	offer          *popsession.Offered // of a new session, covered by the proof
 	stream         *streamKey          // of a body that is covered chunk by chunk
 	own            ownSignature        // where that is the proof
-	answers        []byte              // the session's key for responses
+	answers        *sessionResponses   // of a session's request
 }
 
 // prove checks the proof that the token's confirmation asks for: signature, coverage and freshness.

@@ -10,21 +10,24 @@ import (
 // The reasons that are this package's own. The others are those of the packages dpop, httpsig, contentdigest and
 // accesstoken.
 const (
-	ReasonURL                 = "external-url"         // the external URL can't be told
-	ReasonCredentialMissing   = "credential-missing"   // no Authorization field
-	ReasonCredentialAmbiguous = "credential-ambiguous" // more than one way of sending a token
-	ReasonCredentialMalformed = "credential-malformed" // not a scheme and one token
-	ReasonSchemeRefused       = "scheme-refused"       // not a scheme that the policy accepts
-	ReasonDowngrade           = "downgrade"            // a bound token under another scheme than its confirmation asks for
-	ReasonUnbound             = "token-unbound"        // a bearer token where none is accepted
-	ReasonBindingUnsupported  = "binding-unsupported"  // a confirmation that this verifier can't check
-	ReasonCoverage            = "coverage"             // the proof holds but covers too little
-	ReasonSessionRefused      = "session-refused"      // the policy wants a signature, or a session of another scheme
-	ReasonScope               = "insufficient-scope"   // the token lacks a scope
-	ReasonReplayed            = "replayed"             // the proof was used before
-	ReasonRestarted           = "restarted"            // made before this node's memory begins: sign again
-	ReasonReplayFull          = "replay-full"          // no room to remember another proof
-	ReasonReplayUnavailable   = "replay-unavailable"   // the guard can't be asked
+	ReasonURL                    = "external-url"            // the external URL can't be told
+	ReasonCredentialMissing      = "credential-missing"      // no Authorization field
+	ReasonCredentialAmbiguous    = "credential-ambiguous"    // more than one way of sending a token
+	ReasonCredentialMalformed    = "credential-malformed"    // not a scheme and one token
+	ReasonSchemeRefused          = "scheme-refused"          // not a scheme that the policy accepts
+	ReasonDowngrade              = "downgrade"               // a bound token under another scheme than its confirmation asks for
+	ReasonUnbound                = "token-unbound"           // a bearer token where none is accepted
+	ReasonBindingUnsupported     = "binding-unsupported"     // a confirmation that this verifier can't check
+	ReasonCoverage               = "coverage"                // the proof holds but covers too little
+	ReasonSessionRefused         = "session-refused"         // the policy wants a signature, or a session of another scheme
+	ReasonScope                  = "insufficient-scope"      // the token lacks a scope
+	ReasonReplayed               = "replayed"                // the proof was used before
+	ReasonRestarted              = "restarted"               // made before this node's memory begins: sign again
+	ReasonReplayFull             = "replay-full"             // no room to remember another proof
+	ReasonTokenRevoked           = "token-revoked"           // the token, or all of its key, client or subject
+	ReasonSessionRevoked         = "session-revoked"         // the session: prove the key again
+	ReasonRevocationsUnavailable = "revocations-unavailable" // the list of revocations can't be asked
+	ReasonReplayUnavailable      = "replay-unavailable"      // the guard can't be asked
 )
 
 // Refusal is why a request was refused: an error for the log, and an answer for the peer, which says less.

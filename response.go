@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/holdfast-project/holdfast/contentdigest"
@@ -44,9 +45,11 @@ func signatureOfRequest(own ownSignature) (httpsig.Component, error) {
 
 // response is how the answer to a verified request is signed (docs/protocol.md, section 8).
 type response struct {
-	request  *httpsig.Message    // as far as it is covered
-	proof    httpsig.Component   // of the request
-	secret   []byte              // of the session's responses; nil: the resource's key signs
+	request  *httpsig.Message  // as far as it is covered
+	proof    httpsig.Component // of the request
+	session  *sessionResponses // nil: the resource's key signs
+	rules    *rules
+	usual    bool                // as the policy and the Transport have it: others may share the signer
 	signer   *keys.Signer        // the resource's key
 	optional []httpsig.Component // covered where the response has them
 	nonce    string              // that the client gave, or ""
@@ -66,12 +69,13 @@ func (v *Verifier) responseTo(r *http.Request, p *proof, uri string) *response {
 	}
 	out := &response{
 		request: &httpsig.Message{Method: r.Method, TargetURI: uri},
-		secret:  p.answers, signer: v.signer, optional: v.rules.response,
+		session: p.answers, rules: &v.rules, signer: v.signer, optional: v.rules.response,
 		nonce: asked.nonce, frames: asked.frames && p.answers != nil, trailers: r.ProtoAtLeast(1, 1), buffer: v.rules.ResponseBuffer, now: v.now,
 	}
 	if err := out.cover(r, p); err != nil {
 		return nil // no component, though the signature held: there is nothing to bind the response to
 	}
+	out.usual = p.answers != nil && len(asked.fields) == 0 && asked.nonce == "" && out.proof == usualSignatureOfRequest
 	for _, c := range asked.fields {
 		if !hasComponent(out.optional, c) {
 			out.optional = append(slices.Clip(out.optional), c)
@@ -107,6 +111,9 @@ type asked struct {
 // askedOfResponse reads Accept-Signature (RFC 9421, section 5.1). A field that can't be read asks for nothing, and so does a
 // member that wants parameters which our signatures don't have.
 func askedOfResponse(lines []string) asked {
+	if len(lines) == 1 && lines[0] == acceptFrames {
+		return asked{signed: true, frames: true} // what a Transport asks for: reading it took a twelfth of a pass
+	}
 	size := 0
 	for _, l := range lines {
 		size += len(l)
@@ -124,7 +131,9 @@ func askedOfResponse(lines []string) asked {
 		if !ok {
 			continue
 		}
-		out.signed, out.nonce = true, nonce
+		if out.signed = true; out.nonce == "" {
+			out.nonce = nonce
+		}
 		for _, c := range r.Components {
 			if c.String() == streamComponent.String() {
 				out.frames = true
@@ -162,21 +171,72 @@ func coverableInResponse(c httpsig.Component) bool {
 
 // sign signs a response whose content is covered by the given component, or by none.
 func (p *response) sign(m *httpsig.Message, content ...httpsig.Component) (httpsig.Fields, error) {
-	cfg := httpsig.SignerConfig{
-		Label: responseLabel, Tag: TagResponse, Nonce: func() string { return p.nonce }, Now: p.now, Optional: p.optional,
-		Components: slices.Concat([]httpsig.Component{statusComponent}, content, requestComponents, []httpsig.Component{p.proof}),
-	}
-	if p.secret != nil {
-		cfg.Secret = p.secret
-	} else {
-		cfg.Key, cfg.KeyID = p.signer, p.signer.Public().KeyID()
-	}
-	signer, err := httpsig.NewSigner(cfg)
+	signer, err := p.signerFor(content)
 	if err != nil {
 		return httpsig.Fields{}, err
 	}
 	m.Request = p.request
 	return signer.Sign(m)
+}
+
+// signerFor returns what signs such a response. In a session, most are of a few kinds.
+func (p *response) signerFor(content []httpsig.Component) (*httpsig.Signer, error) {
+	if !p.usual {
+		return p.newSigner(content)
+	}
+	kind := responseKind{rules: p.rules}
+	if len(content) > 0 {
+		kind.content = content[0].String()
+	}
+	return p.session.signer(kind, func() (*httpsig.Signer, error) { return p.newSigner(content) })
+}
+
+func (p *response) newSigner(content []httpsig.Component) (*httpsig.Signer, error) {
+	cfg := httpsig.SignerConfig{
+		Label: responseLabel, Tag: TagResponse, Nonce: func() string { return p.nonce }, Now: p.now, Optional: p.optional,
+		Components: slices.Concat([]httpsig.Component{statusComponent}, content, requestComponents, []httpsig.Component{p.proof}),
+	}
+	if p.session != nil {
+		cfg.Secret = p.session.secret
+	} else {
+		cfg.Key, cfg.KeyID = p.signer, p.signer.Public().KeyID()
+	}
+	return httpsig.NewSigner(cfg)
+}
+
+// sessionResponses is a session's key for responses, and what signs them. It is safe for concurrent use.
+type sessionResponses struct {
+	secret  []byte
+	mu      sync.Mutex
+	signers map[responseKind]*httpsig.Signer // guarded by mu
+}
+
+// responseKind is what the signers of one session's usual responses differ in.
+type responseKind struct {
+	rules   *rules
+	content string
+}
+
+// maxResponseSigners is how many are kept for a session: three for each of a few routes.
+const maxResponseSigners = 24
+
+// signer returns the signer of a kind: made anew each time, it and the state of its MAC took a third of
+// a whole pass (BenchmarkResponse).
+func (s *sessionResponses) signer(kind responseKind, make func() (*httpsig.Signer, error)) (*httpsig.Signer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if signer, ok := s.signers[kind]; ok {
+		return signer, nil
+	}
+	signer, err := make()
+	if err != nil || len(s.signers) == maxResponseSigners {
+		return signer, err
+	}
+	if s.signers == nil {
+		s.signers = map[responseKind]*httpsig.Signer{}
+	}
+	s.signers[kind] = signer
+	return signer, nil
 }
 
 // signHeader adds the signature to h, in which the content's field already is.
@@ -217,7 +277,7 @@ func (p *response) frame(status int, h http.Header) (popstream.Key, error) {
 		return popstream.Key{}, err
 	}
 	octets, err := signatureOctets(fields.Signature)
-	return popstream.BodyKey(p.secret, octets), err
+	return popstream.BodyKey(p.session.secret, octets), err
 }
 
 // digested tells whether h has a digest that can be relied on. What a handler says of its content is signed as it is; a

@@ -249,7 +249,7 @@ func (w *responseWriter) sniff(next []byte) {
 		return
 	}
 	w.header["Content-Type"] = nil // none, and not to be guessed
-	data := append(slices.Clip(w.waiting), next[:min(len(next), most)]...)
+	data := append(slices.Clip(w.waiting[:min(len(w.waiting), most)]), next[:min(len(next), most)]...)
 	if len(data) > 0 && w.header.Get("Content-Encoding") == "" {
 		w.header["Content-Type"] = []string{http.DetectContentType(data)}
 	}

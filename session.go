@@ -124,7 +124,7 @@ func (v *Verifier) RotateSecrets(secrets []popsession.Secret) error {
 type ticket struct {
 	*popsession.Ticket
 	secret  []byte // of the client's messages
-	answers []byte // the same, of the server's
+	answers sessionResponses
 	key     *httpsig.Key
 	token   accesstoken.Token
 }
@@ -144,7 +144,7 @@ func (s *sessions) open(sealed, uri string, now time.Time) (*ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	t = &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), answers: opened.Keys.ResponseSecret(), token: tokenOf(opened)}
+	t = &ticket{Ticket: opened, secret: opened.Keys.RequestSecret(), answers: sessionResponses{secret: opened.Keys.ResponseSecret()}, token: tokenOf(opened)}
 	if t.key, err = httpsig.NewHMACKey(t.secret); err != nil {
 		return nil, err
 	}
@@ -221,6 +221,9 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := v.checkRevoked(r.Context(), &t.token, &t.ID); err != nil {
+		return nil, nil, err
+	}
 	if err := v.admitSession(t, now); err != nil {
 		return nil, nil, err
 	}
@@ -233,23 +236,27 @@ func (v *Verifier) resume(r *http.Request, cred credential, uri, special string)
 	if err != nil {
 		return nil, nil, err
 	}
-	made, err := v.checkAge(now, in.Created(), t.ClockOffset)
+	made, err := v.checkAge(in.Created(), t.ClockOffset)
 	if err != nil {
 		return nil, nil, err
 	}
-	// With what it points to in one allocation.
-	p := new(struct {
-		proof
-		marked replay.Mark
-		info   SessionInfo
-	})
-	p.marked = replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires}
-	p.info = t.info()
-	p.proof = proof{
-		scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
-		mark: &p.marked, session: &p.info, own: ownSignatureOf(r, in), answers: t.answers,
+	p := &sessionProof{
+		proof: proof{
+			scheme: SchemeSession, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: in.Created(),
+			own: ownSignatureOf(r, in), answers: &t.answers,
+		},
+		mark: replay.Mark{Owner: t.Thumbprint, Session: t.ID, Counter: counter, Made: made, Until: t.Expires},
+		info: t.info(),
 	}
+	p.proof.mark, p.proof.session = &p.mark, &p.info
 	return &t.token, &p.proof, v.coverSession(r, &p.proof, t, sig)
+}
+
+// sessionProof is a proof with what it points to, in one allocation.
+type sessionProof struct {
+	proof
+	mark replay.Mark
+	info SessionInfo
 }
 
 // admitSession tells whether the policy takes a MAC from this session.
@@ -269,8 +276,9 @@ func (v *Verifier) admitSession(t *ticket, now time.Time) error {
 // how long that proof was on its way, which can't be told from a slow clock; so the request may be fresh either by the
 // client's clock so corrected or as it is. It returns the earlier of the two times: what is remembered since a start must
 // not depend on the friendlier reading.
-func (v *Verifier) checkAge(now, created time.Time, offset time.Duration) (earlier time.Time, err error) {
-	corrected := created.Add(-offset)
+func (v *Verifier) checkAge(created time.Time, offset time.Duration) (earlier time.Time, err error) {
+	// Read only now: a signature in the trailer may be made, and is known, long after its request began.
+	now, corrected := v.sessions.now(), created.Add(-offset)
 	err = v.fresh(now.Sub(corrected))
 	if err != nil && v.fresh(now.Sub(created)) == nil {
 		err = nil

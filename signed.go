@@ -35,6 +35,9 @@ func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*acces
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := v.checkRevoked(r.Context(), &t.token, &t.ID); err != nil {
+		return nil, nil, err
+	}
 	if err := v.admitSession(t, now); err != nil {
 		return nil, nil, err
 	}
@@ -44,8 +47,7 @@ func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*acces
 	if demanded := v.rules.demanded(r, false); len(demanded) > 0 || hasBody(r) {
 		return nil, nil, uncovered(SchemeSignedURL, "fields or body", demanded)
 	}
-	token, info := t.token, t.info()
-	token.Expires = t.Expires // what outlives a request, a WebSocket, ends with its session
+	info := t.info()
 	p := &proof{
 		scheme: SchemeSignedURL, key: t.Thumbprint, algorithm: string(httpsig.HMACSHA256), made: u.Created(), covered: []string{`"@method"`, `"@target-uri"`},
 		session: &info,
@@ -55,7 +57,7 @@ func (v *Verifier) redeem(r *http.Request, u *signedurl.URL, uri string) (*acces
 			Made: u.Created().Add(-max(t.ClockOffset, 0)), Until: u.Until().Add(max(-t.ClockOffset, 0)),
 		}},
 	}
-	return &token, p, nil
+	return &t.token, p, nil
 }
 
 // verifyURL checks the URL's signature, and its times by the client's clock or as they are: see checkAge.

@@ -1,6 +1,7 @@
 package holdfast_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -222,6 +223,57 @@ func TestTrailerDigestOverHTTP(t *testing.T) {
 				inputs, err := httpsig.ParseInputs(resp.Header)
 				if err != nil || len(inputs) != 1 || !inputs[0].Covers(httpsig.Components(component)[0]) {
 					t.Errorf("got %v, %v, want %s covered", resp.Header["Signature-Input"], err, component)
+				}
+			})
+		}
+	}
+}
+
+// slowly is a body that takes some time to read.
+type slowly struct {
+	io.ReadCloser
+	pass func()
+}
+
+func (b *slowly) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.pass()
+	}
+	return n, err
+}
+
+// TestTrailerAge: a signature that covers the trailer is judged by when the trailer is there.
+func TestTrailerAge(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		inTrailer bool
+		signed    time.Duration // after the request began
+		took      time.Duration
+		reason    string
+	}{
+		{"made at the end", true, 40 * time.Second, 40 * time.Second, ""},
+		{"made at the beginning", false, 0, 40 * time.Second, ""},
+		{"made at the beginning of a long body", false, 0, 70 * time.Second, "signature-too-old"},
+		{"made after the end", true, 50 * time.Second, 40 * time.Second, "signature-in-future"},
+	} {
+		for _, scheme := range []string{"HTTPSig", "session"} {
+			t.Run(scheme+"/"+tc.name, func(t *testing.T) {
+				w := newWorld(t).withSessions()
+				v := w.verifier(holdfast.Policy{CoverBody: true})
+				s := w.session(v)
+				began := w.now
+				w.now = began.Add(tc.signed)
+				r := trailerSchemes[scheme](w, s, tc.inTrailer)
+				w.now = began
+				r.Body = &slowly{r.Body, func() { w.now = began.Add(tc.took) }}
+				_, err := v.Check(r)
+				var reason string
+				if refusal, ok := errors.AsType[*holdfast.Refusal](err); ok {
+					reason = refusal.Reason
+				}
+				if reason != tc.reason {
+					t.Errorf("got %q, want %q", reason, tc.reason)
 				}
 			})
 		}

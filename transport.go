@@ -33,9 +33,10 @@ import (
 // response, and a later request has what it taught. A server that demands nonces should be sent something else first.
 //
 // Nonces, wanted coverage and the server's clock are remembered for 100 origins. The clock is believed only where TLS
-// or the loopback interface vouches for the answer, only when a server finds a proof's time wrong or a session begins with
-// Certificate, whose proof has no time, up to a day, and for that origin alone. So a server, or an edge that ends its TLS, can get proofs dated up to a day ahead out of a client;
-// they are good only for that origin. Server nonces (RFC 9449, section 11.2) make them worthless.
+// or the loopback interface vouches for the answer, only when a server finds a proof's time wrong or from before it started,
+// or when a session begins with Certificate, whose proof has no time, up to a day, and for that origin alone. So a server,
+// or an edge that ends its TLS, can get proofs dated up to a day ahead out of a client; they are good only for that origin.
+// Server nonces (RFC 9449, section 11.2) make them worthless.
 //
 // A request's URL, headers and body are never written to. Requests that bring a DPoP, Signature-Input or Signature
 // field are refused, and to resources also those with Authorization: nothing is overwritten in silence. A redirect within

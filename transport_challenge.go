@@ -34,6 +34,8 @@ func (c *call) learn(resp *http.Response) (because string) {
 	switch {
 	case said.code == codeUseNonce && nonce && c.scheme == SchemeDPoP:
 		return "use_dpop_nonce"
+	case said.reason == ReasonRestarted && c.correctClock(resp, said):
+		return "clock" // a clock that is behind dates proofs to before the start for as long
 	case said.reason == ReasonReplayed, said.reason == ReasonRestarted:
 		return "replayed"
 	case said.wrongTime() && c.correctClock(resp, said):
@@ -56,15 +58,15 @@ func (c *call) refusalOf(resp *http.Response) serverRefusal {
 		}
 	}
 	if c.token == "" {
-		return serverRefusal{code: peekError(resp)}
+		return peekError(resp)
 	}
 	return serverRefusal{}
 }
 
-// peekError returns the error code of a JSON error response and leaves the body as it was.
-func peekError(resp *http.Response) string {
+// peekError returns what a JSON error response says and leaves the body as it was.
+func peekError(resp *http.Response) serverRefusal {
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return ""
+		return serverRefusal{}
 	}
 	const most = 64 << 10
 	head, err := io.ReadAll(io.LimitReader(resp.Body, most))
@@ -74,12 +76,13 @@ func peekError(resp *http.Response) string {
 	}
 	resp.Body = &joinedBody{Reader: io.MultiReader(bytes.NewReader(head), rest), Closer: resp.Body}
 	var answer struct {
-		Error string `json:"error"`
+		Error  string `json:"error"`
+		Reason string `json:"reason"`
 	}
 	if json.Unmarshal(head, &answer) != nil {
-		return "" // not an error response: the caller sees what it is
+		return serverRefusal{} // not an error response: the caller sees what it is
 	}
-	return answer.Error
+	return serverRefusal{answer.Error, answer.Reason}
 }
 
 // failedReader repeats an error to the reader that it was meant for.

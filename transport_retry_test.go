@@ -227,6 +227,7 @@ func TestTransportClock(t *testing.T) {
 	}{
 		{"we are behind", httptest.NewServer, "", string(dpop.TooOld), 2 * time.Hour, true, 2 * time.Hour},
 		{"we are ahead", httptest.NewServer, "", string(dpop.InFuture), -2 * time.Hour, true, -2 * time.Hour},
+		{"we are behind, and the server has just started", httptest.NewServer, "", holdfast.ReasonRestarted, 20 * time.Second, true, 20 * time.Second},
 		{"over TLS", httptest.NewTLSServer, "example.com", string(dpop.TooOld), 2 * time.Hour, true, 2 * time.Hour},
 		{"slow, not skewed", httptest.NewServer, "", string(dpop.TooOld), 0, true, 0},
 		{"in the future without skew", httptest.NewServer, "", string(dpop.InFuture), 0, false, 0},

@@ -21,10 +21,10 @@ const (
 )
 
 // leastLeft is how much of a session's life must be left to use it. Of a short one it is a share, so that it can be used
-// and renewed at all.
+// and renewed at all: before it is too old even for a body that can't be sent again.
 func leastLeft(life time.Duration, oneWay bool) time.Duration {
 	if oneWay {
-		return min(transportLeastOneWay, life*3/8)
+		return min(transportLeastOneWay, life*3/16)
 	}
 	return min(transportLeast, life/8)
 }

@@ -250,7 +250,9 @@ func (c *call) learnSession(resp *http.Response) (because string) {
 	covers := c.origin.learnCoverage(c.t, resp.Header["Accept-Signature"], TagSession)
 	switch said.reason {
 	case ReasonReplayed, ReasonRestarted:
-		if !c.session.fresh {
+		// A session goes by the clock that it began with: with one that was behind, it is of no use to this server yet.
+		behind := said.reason == ReasonRestarted && c.correctClock(resp, said)
+		if !behind && !c.session.fresh {
 			c.session.fresh = true
 			return "replayed"
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdfast-project/holdfast"
 )
@@ -137,6 +138,7 @@ func TestTransportSessionChallenges(t *testing.T) {
 		{"beside others", `DPoP algs="ES256", PoP-Session error="bad_mac", reason="signature-invalid"`, []string{offer, within}},
 		{"only of the scheme", `DPoP algs="ES256"`, []string{offer, within}},
 		{"restarted", `PoP-Session error="replayed", reason="restarted"`, []string{within, within}},
+		{"restarted, and we are behind", `PoP-Session error="replayed", reason="restarted"`, []string{offer, within}},
 		{"coverage of nothing more", `PoP-Session error="invalid_request", reason="coverage"`, []string{full, full}},
 		{"a signature", `PoP-Session error="invalid_request", reason="session-refused"`, []string{full, full}},
 
@@ -151,6 +153,9 @@ func TestTransportSessionChallenges(t *testing.T) {
 				if err == nil && refuse && strings.HasPrefix(r.Header.Get("Authorization"), within) {
 					refuse = false
 					resp.StatusCode, resp.Header = http.StatusUnauthorized, http.Header{"Www-Authenticate": {tc.challenge}}
+					if strings.HasSuffix(tc.name, "we are behind") {
+						resp.Header.Set("Date", s.time().Add(4*time.Second).UTC().Format(http.TimeFormat))
+					}
 				}
 				return resp, err
 			})

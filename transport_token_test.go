@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/oauth2"
@@ -69,6 +70,27 @@ func TestTokenRequestDPoP(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"", "n0", "n1"}, nonces); diff != "" {
 		t.Errorf("nonces (-want +got)\n%s", diff)
+	}
+}
+
+// A clock that is off is set by the token endpoint, too, if that says so.
+func TestTokenRequestClock(t *testing.T) {
+	key, theirs := wireKey(t), time.Now().Add(-2*time.Hour)
+	s := newWireServer(t, httptest.NewServer, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 0 {
+			w.Header().Set("Content-Type", tokenType)
+			w.Header().Set("Date", theirs.UTC().Format(http.TimeFormat))
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"error":"invalid_dpop_proof","reason":"dpop-in-future"}`)
+		}
+	})
+	tr := &holdfast.Transport{Signer: key}
+	if status, _ := sendVia(t, tr, wireRequest(t, "POST", s.URL, "grant_type=x")); status != http.StatusOK {
+		t.Errorf("got status %d", status)
+	}
+	again := checkDPoP(t, s.received(t, 2)[1], key, "", func() time.Time { return theirs })
+	if off := again.IssuedAt().Sub(theirs).Abs(); off > time.Minute {
+		t.Errorf("the second proof is off by %s", off)
 	}
 }
 

@@ -30,6 +30,7 @@ type Verdict struct {
 
 	answer   http.Header // fields that tell the client of a new session, or nil
 	response *response   // how the answer is signed, or nil
+	verifier *Verifier   // that reached it
 }
 
 type verdictKey struct{}

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-project/holdfast/internal/fetch"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
+	"github.com/holdfast-project/holdfast/revocation"
 	"github.com/holdfast-project/holdfast/signedurl"
 )
 
@@ -47,6 +48,9 @@ type Config struct {
 	// MetadataURL, if set, is where the resource's metadata is (RFC 9728): challenges name it in resource_metadata. See
 	// [Verifier.Metadata] for what it should say.
 	MetadataURL string
+	// Revocations, if set, says which tokens, sessions, keys, clients and subjects are refused before their time, whether or
+	// not Tokens remembers them as good. If it can't be asked, requests are refused (503).
+	Revocations revocation.List
 	// Observers see every verdict and refusal, after it is reached and before the handler runs.
 	Observers []Observer
 	// Realm is named in challenges, if set.
@@ -77,6 +81,7 @@ type Verifier struct {
 	httpsig   *httpsig.Verifier // of HTTPSig requests
 	beside    *httpsig.Verifier // of signatures beside a DPoP proof
 	sessions  *sessions         // nil: none are offered
+	revoked   revocation.List   // nil: nothing is
 	observers []Observer
 	signer    *keys.Signer // nil: only sessions' responses can be signed
 	realm     string
@@ -105,7 +110,7 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	v := &Verifier{
 		tokens: cfg.Tokens, guard: cfg.Replay, external: ext, nonces: cfg.Nonces,
 		observers: slices.Clone(cfg.Observers), realm: cfg.Realm, signer: cfg.Signer, metadata: cfg.MetadataURL, age: cfg.Freshness, skew: cfg.Skew,
-		now: cfg.Now,
+		now: cfg.Now, revoked: cfg.Revocations,
 	}
 	if v.now == nil {
 		v.now = time.Now
@@ -210,7 +215,7 @@ func (v *Verifier) check(r *http.Request) (*Verdict, error) {
 	}
 	verdict := &Verdict{
 		Token: token, Scheme: p.scheme, Key: p.key, Algorithm: p.algorithm, Covered: p.covered,
-		BodyCovered: p.bodyCovered, ProofTime: p.made, TargetURI: uri, Session: p.session,
+		BodyCovered: p.bodyCovered, ProofTime: p.made, TargetURI: uri, Session: p.session, verifier: v,
 	}
 	if p.offer != nil {
 		verdict.answer = v.answer(r, p, token, uri)
@@ -240,6 +245,9 @@ func (v *Verifier) authenticate(r *http.Request, signed *signedurl.URL, uri, spe
 	}
 	token, err := v.tokens.Verify(r.Context(), cred.token)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.checkRevoked(r.Context(), token, nil); err != nil {
 		return nil, nil, err
 	}
 	if cred.scheme, err = v.rules.admit(cred.scheme, token.Confirmation); err != nil {

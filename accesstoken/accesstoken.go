@@ -10,7 +10,8 @@
 //
 // What is not checked: that whoever sent the token has the key it is bound to. A [Token] with a [Confirmation] is worth
 // nothing until that proof is verified. Scopes and subjects are for the caller to judge. A JWT that was revoked stays
-// good until it expires. Encrypted tokens (JWE) and signed introspection answers (RFC 9701) are not read.
+// good until it expires (see package revocation). Encrypted tokens (JWE) and signed introspection answers (RFC 9701) are not
+// read.
 //
 // Limits: a token may have 16 KiB, a key set or metadata 256 KiB, an introspection answer 64 KiB, a confirmation 8 KiB.
 package accesstoken

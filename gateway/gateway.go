@@ -28,6 +28,11 @@
 // certificate, method or path than the verified ones (X-Real-IP, Client-Cert, X-HTTP-Method-Override, X-Original-URL, …)
 // are dropped. The full list is in fields.go.
 //
+// # Answers without an end
+//
+// A WebSocket and a stream of events (text/event-stream) are cut off, in both directions, when the token or the session ends that
+// let them in, and when what they were let in by is revoked (holdfast.Config.Revocations). Other answers go on to their end.
+//
 // # What is not checked
 //
 // The bytes after an upgrade to WebSocket, a body whose digest isn't covered (plain DPoP covers none; a policy can ask

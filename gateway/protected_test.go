@@ -260,50 +260,6 @@ func TestWebSocketAfterAProof(t *testing.T) {
 	echo(t, c)
 }
 
-// afterExpiry is a clock by which tokens have just expired.
-func afterExpiry(c *Config) { c.Now = func() time.Time { return time.Now().Add(2 * time.Minute) } }
-
-func TestWebSocketEndsWithTheToken(t *testing.T) {
-	s, up := newStage(t), answering(t, echoSocket)
-	_, client := s.direct(t, up, afterExpiry)
-	c, _, err := websocket.Dial(t.Context(), "http://placeholder.example/socket", &websocket.DialOptions{HTTPClient: client})
-	if err != nil {
-		t.Fatalf("%v (%s)", err, s.observed.last())
-	}
-	defer c.CloseNow()
-	if _, _, err := c.Read(t.Context()); err == nil {
-		t.Error("the socket outlived its token")
-	}
-}
-
-func TestEventsEndWithTheToken(t *testing.T) {
-	events := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-		io.WriteString(w, "data: 1\n\n")
-		http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	}
-	s, up := newStage(t), answering(t, events)
-	_, client := s.direct(t, up, afterExpiry)
-	res, err := client.Do(request(t, "GET", "http://placeholder.example/events", nil))
-	if err != nil {
-		return // cut off before its first byte
-	}
-	defer res.Body.Close()
-	if _, err := io.ReadAll(res.Body); err == nil {
-		t.Error("a good end of a stream that was cut off")
-	}
-}
-
-// An answer with an end of its own isn't cut off.
-func TestDownloadOutlivesTheToken(t *testing.T) {
-	s, up := newStage(t), newUpstream(t)
-	_, client := s.direct(t, up, afterExpiry)
-	if _, body := do(t, client, request(t, "GET", "http://placeholder.example/file", nil)); body != "ok" {
-		t.Errorf("got %q", body)
-	}
-}
-
 // An upstream that answers before the body's end can't make a changed body look accepted: the answer is cut off.
 func TestAnswerBeforeAChangedBodyEnds(t *testing.T) {
 	s := newStage(t)

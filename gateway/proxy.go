@@ -34,7 +34,8 @@ type exchange struct {
 	told    bool                  // the client and the observers know
 	trailer http.Header           // of the upstream's request, by name; values come with the end of the client's body
 	cancel  context.CancelFunc    // ends the exchange
-	lease   *time.Timer           // cancels when the token expires; nil if the answer doesn't outlive it
+	unwatch func()                // ends the watch over what let an answer without an end in; nil for other answers
+	out     severable             // to the client
 	ident   string                // for the identity header
 }
 
@@ -76,7 +77,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 		clear(w.Header())
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), exchangeKey{}, x))
-	x.cancel = cancel
+	x.cancel, x.out.ResponseWriter = cancel, w
 	defer g.end(x)
 	in := r.WithContext(ctx)
 	if r.ContentLength != 0 {
@@ -84,7 +85,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		in.Body = &watchedBody{ReadCloser: r.Body, done: x.bodyEnded}
 	}
-	g.proxy.ServeHTTP(w, in)
+	g.proxy.ServeHTTP(&x.out, in)
 }
 
 // bodyEnded is told how the client's body ended, before the upstream's request is.
@@ -112,8 +113,8 @@ func (x *exchange) closeUnlessWhole(answer http.Header) {
 // observers are told here.
 func (g *Gateway) end(x *exchange) {
 	x.cancel()
-	if x.lease != nil {
-		x.lease.Stop()
+	if x.unwatch != nil {
+		x.unwatch()
 	}
 	if failed := x.failed.Load(); failed != nil && !x.told {
 		g.observeBody(x.request, bodyRefusal(*failed))
@@ -289,10 +290,9 @@ func (g *Gateway) modify(res *http.Response) error {
 			return err
 		}
 	}
-	if expires := x.verdict.Token.Expires; !expires.IsZero() &&
-		(res.StatusCode == http.StatusSwitchingProtocols || isEventStream(res.Header.Get("Content-Type"))) {
+	if res.StatusCode == http.StatusSwitchingProtocols || isEventStream(res.Header.Get("Content-Type")) {
 		// Such an answer has no end of its own; it mustn't outlive what let it in.
-		x.lease = time.AfterFunc(expires.Sub(g.now()), x.cancel)
+		x.unwatch = x.verdict.Watch(func(why *holdfast.Refusal) { g.sever(x, why) })
 	}
 	return nil
 }

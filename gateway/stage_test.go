@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,11 @@ type stage struct {
 	issuer, client *keys.Signer
 	certificate    *x509.Certificate // the client's, for mTLS
 	observed       *observed
+	ahead          atomic.Int64 // of the verifiers' clock
 }
+
+// now is the verifiers' time.
+func (s *stage) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
 func newStage(t testing.TB) *stage {
 	t.Helper()
@@ -88,7 +93,7 @@ func (s *stage) verifier(ext holdfast.External, edit ...func(*holdfast.Config)) 
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cfg := holdfast.Config{Tokens: tokens, Replay: guard, External: ext, Observers: []holdfast.Observer{s.observed}}
+	cfg := holdfast.Config{Tokens: tokens, Replay: guard, External: ext, Observers: []holdfast.Observer{s.observed}, Now: s.now}
 	for _, f := range edit {
 		f(&cfg)
 	}

@@ -247,3 +247,18 @@ func TestRequestMessage(t *testing.T) {
 		})
 	}
 }
+
+// TestHasAll puts the byte that doesn't belong at each place of a text that is read in parts.
+func TestHasAll(t *testing.T) {
+	const text = "abcdefghijklmnopqrst"
+	for n := range len(text) + 1 {
+		if got := fieldChars.hasAll(text[:n]); got != (n > 0) {
+			t.Errorf("%q: got %v, want %v", text[:n], got, n > 0)
+		}
+		for i := range n {
+			if bad := text[:i] + "A" + text[i+1:n]; fieldChars.hasAll(bad) {
+				t.Errorf("%q: accepted", bad)
+			}
+		}
+	}
+}

@@ -27,7 +27,7 @@ type Input struct {
 	expires    int64
 	has        paramSet
 	problem    error        // the first rule of the RFC that the components or parameters break by themselves
-	few        [4]Component // where components lie, unless they are more
+	few        [6]Component // where components lie, unless they are more
 }
 
 // paramSet is a set of the signature parameters that this package knows.

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/holdfast-project/holdfast/dpop"
+	"github.com/holdfast-project/holdfast/httpsig"
 )
 
 // Error is why a request was refused. It is for the log: the peer is told less.
@@ -224,7 +227,20 @@ func (e *Error) write(w http.ResponseWriter) {
 	writeJSON(w, a.status, struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{a.code, a.description})
+		Reason      string `json:"reason,omitempty"`
+	}{a.code, a.description, e.proofReason()})
+}
+
+// proofReason is what was wrong with a proof, by the names that resources have for it too (docs/protocol.md, section 3),
+// or "". A client needs it to tell a clock that is off from a proof that is no good.
+func (e *Error) proofReason() string {
+	if p, ok := errors.AsType[*dpop.Error](e.Err); ok && e.Reason == DPoPRefused {
+		return string(p.Reason)
+	}
+	if s, ok := errors.AsType[*httpsig.Error](e.Err); ok && e.Reason == SignatureRefused {
+		return string(s.Reason)
+	}
+	return ""
 }
 
 // writeJSON writes an answer that nobody may store (RFC 6749, section 5.1).

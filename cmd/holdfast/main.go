@@ -34,9 +34,11 @@ type cli struct {
 	Issuer      issuerCommand      `cmd:"" help:"Run the authorization server."`
 	Gateway     gatewayCommand     `cmd:"" help:"Run the reverse proxy that lets only verified requests through."`
 	Request     requestCommand     `cmd:"" help:"Make an HTTP request with proof of possession, like curl."`
+	Revoke      revokeCommand      `cmd:"" help:"Have a gateway refuse a token, session, key, client or subject from now on."`
 	Verify      verifyCommand      `cmd:"" help:"Explain a captured request: every check, and what differs."`
 	Key         keyCommand         `cmd:"" help:"Make and show keys."`
 	Conformance conformanceCommand `cmd:"" help:"Run vector files through the verifiers."`
+	Bench       benchCommand       `cmd:"" help:"Measure what proofs cost on this machine."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }

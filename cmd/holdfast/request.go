@@ -126,7 +126,7 @@ func (c *requestCommand) transport(ctx context.Context, std streams) (*holdfast.
 	if c.Verbose {
 		watch = &watcher{w: std.err}
 	}
-	t := &holdfast.Transport{Base: watch.around(base, "request"), Signer: signer, Cover: c.Cover, DigestBody: c.Digest, Trace: watch.trace("request")}
+	t := &holdfast.Transport{Base: watch.around(base, "request"), Signer: signer, Cover: c.Cover, DigestBody: c.Digest, RequireSignedResponses: c.RequireSigned, Trace: watch.trace("request")}
 	t.Certificate = leaf
 	if t.ResourceKeys, err = c.resourceKeys(ctx, base, c.Resource, c.URL); err != nil {
 		return nil, err

@@ -60,8 +60,15 @@ func (c *gatewayCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer p.close()
+	revocations, revoke, err := p.file.Revocations(p.telemetry.ObserveRevocation)
+	if err != nil {
+		return usageError{err}
+	}
+	if revoke != nil {
+		p.telemetry.HandleAdmin("/revocations", revoke)
+	}
 	cfg, ready, err := p.file.GatewayConfig(ctx, config.Service{
-		Observers: []holdfast.Observer{p.telemetry}, Propagate: p.telemetry.Propagate, Logger: p.log,
+		Observers: []holdfast.Observer{p.telemetry}, Propagate: p.telemetry.Propagate, Logger: p.log, Revocations: revocations,
 	})
 	if err != nil {
 		return usageError{err}

@@ -19,6 +19,7 @@ type trustFlags struct {
 	Cert             string `env:"HOLDFAST_REQUEST_CERT" placeholder:"FILE" help:"The client's certificate, PEM, with its chain; for --scheme mtls."`
 	CertKey          string `env:"HOLDFAST_REQUEST_CERT_KEY" placeholder:"FILE" help:"Its private key, PEM."`
 	ResourceKeys     string `env:"HOLDFAST_REQUEST_RESOURCE_KEYS" placeholder:"FILE" help:"JWK Set of the resource's keys: no session begins whose answer none of them signed."`
+	RequireSigned    bool   `help:"Refuse answers that aren't signed by these keys, or in a session that they began."`
 	ResourceMetadata bool   `help:"Fetch these keys by the metadata of --resource, or of the URL's origin (RFC 9728). Whoever ends TLS there can give its own."`
 }
 
@@ -30,6 +31,8 @@ func (c *trustFlags) check(scheme string) error {
 		return usagef("--scheme mtls needs --cert and --cert-key, and nothing else does")
 	case c.ResourceKeys != "" && c.ResourceMetadata:
 		return usagef("give --resource-keys or --resource-metadata, not both")
+	case c.RequireSigned && c.ResourceKeys == "" && !c.ResourceMetadata:
+		return usagef("--require-signed needs the resource's keys: --resource-keys or --resource-metadata")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ const module = "github.com/holdfast-project/holdfast"
 var (
 	foundation = []string{"internal/base64url", "internal/strictjson", "internal/sfv", "internal/htu", "internal/fetch"}
 	specs      = []string{"httpsig", "contentdigest", "dpop", "accesstoken", "replay",
-		"popsession", "popstream", "signedurl", "certbound", "resourcemeta"}
+		"popsession", "popstream", "signedurl", "certbound", "resourcemeta", "revocation"}
 	below    = slices.Concat(foundation, []string{"keys", "internal/jws"}, specs) // what every adapter may use
 	adapters = []string{".", "issuer", "issuer/store", "issuer/signing", "issuer/login", "gateway", "internal/telemetry"}
 )
@@ -59,6 +59,7 @@ var rules = func() map[string]rule {
 		"internal/config":      {ours: slices.Concat(below, adapters), free: true},
 		"internal/demo":        {ours: slices.Concat(below, adapters, []string{"holdfasttest", "internal/config"}), free: true},
 		"internal/bench":       {ours: append([]string{".", "gateway", "internal/telemetry"}, below...)},
+		"internal/benchplot":   {ours: []string{"internal/bench"}, others: []string{"github.com/go-analyze/charts"}},
 		"internal/conformance": {ours: slices.Concat(below, adapters, []string{"holdfasttest"}), free: true},
 		"internal/arch":        {},
 		"test/attacker":        {}, // knows what attackers know: no code of ours
@@ -66,7 +67,7 @@ var rules = func() map[string]rule {
 		"examples/client":      {ours: append([]string{"."}, below...), others: []string{"golang.org/x/oauth2"}},
 		"examples/server":      {ours: append([]string{"."}, below...)},
 		"cmd/holdfast": {free: true, ours: slices.Concat(below, adapters, []string{
-			"internal/config", "internal/explain", "internal/demo", "internal/conformance"})},
+			"internal/config", "internal/explain", "internal/demo", "internal/conformance", "internal/bench", "internal/benchplot"})},
 	}
 	for _, p := range specs {
 		m[p] = rule{ours: slices.Concat(foundation, []string{"keys", "internal/jws"}), others: []string{"golang.org/x/crypto/"}}

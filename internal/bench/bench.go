@@ -19,6 +19,8 @@ type Case struct {
 	Base func() error // nil for a primitive, which is compared with nothing
 	// Stock, if set, makes what the next n calls of Work use up, such as proofs that work once. It isn't timed.
 	Stock func(n int) error
+	// BaseStock does the same for Base.
+	BaseStock func(n int) error
 	// Bytes is how much a call works through, where that is what counts.
 	Bytes int64
 }
@@ -48,7 +50,7 @@ const maxTurns = 20
 // Measure runs rounds rounds of about length each, until ctx ends.
 func Measure(ctx context.Context, c Case, rounds int, length time.Duration) (Result, error) {
 	work := side{call: c.Work, stock: c.Stock}
-	base := side{call: c.Base}
+	base := side{call: c.Base, stock: c.BaseStock}
 	first, err := work.run(1)
 	if err != nil {
 		return Result{}, fmt.Errorf("%s: %w", c.Name, err)
@@ -125,20 +127,20 @@ func (s *side) calibrate(long time.Duration) error {
 	}
 }
 
-// run times n calls.
+// run times n calls, by the clock of processorTime.
 func (s *side) run(n int) (time.Duration, error) {
 	if s.stock != nil {
 		if err := s.stock(n); err != nil {
 			return 0, err
 		}
 	}
-	start := time.Now()
+	start := processorTime()
 	for range n {
 		if err := s.call(); err != nil {
 			return 0, err
 		}
 	}
-	return time.Since(start), nil
+	return processorTime() - start, nil
 }
 
 // allocs returns the allocations of a call.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// BenchmarkRatio measures every case in ten paired rounds. The figure that counts is the metric "x".
+// BenchmarkRatio is for profiles of a case: holdfast bench prints the same. The figure that counts is the metric "x".
 func BenchmarkRatio(b *testing.B) {
 	for _, g := range Groups() {
 		b.Run(g.Name, func(b *testing.B) {

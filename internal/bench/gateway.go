@@ -11,44 +11,45 @@ import (
 // LoadResult is one way to an API at one number of connections. Each connection has one request under way. All figures
 // are medians over rounds, and ratios those to the bare proxy in the same round.
 type LoadResult struct {
-	Way         string        `json:"way"`
-	Connections int           `json:"connections"`
-	PerSecond   float64       `json:"requests_per_second"`
-	P50         time.Duration `json:"p50_ns"`
-	P90         time.Duration `json:"p90_ns"`
-	P99         time.Duration `json:"p99_ns"`
-	Processor   time.Duration `json:"processor_ns"`    // that client, servers and API used for a request; 0 where the system doesn't tell
-	Ratio       float64       `json:"ratio"`           // of requests per second
-	P50Ratio    float64       `json:"p50_ratio"`       // of the 50th percentiles
-	CPURatio    float64       `json:"processor_ratio"` // of processor time
+	Way            string        `json:"way"` // "bare proxy" is what ratios are to
+	Connections    int           `json:"connections"`
+	PerSecond      float64       `json:"requests_per_second"`
+	P50            time.Duration `json:"p50_ns"`
+	P90            time.Duration `json:"p90_ns"`
+	P99            time.Duration `json:"p99_ns"`
+	Processor      time.Duration `json:"processor_ns"`    // that client, servers and API together use for a request, if Report.Clock is "processor"
+	Ratio          float64       `json:"ratio"`           // of requests per second
+	P50Ratio       float64       `json:"p50_ratio"`       // of the 50th percentiles
+	ProcessorRatio float64       `json:"processor_ratio"` // of processor time
 }
 
 // Load sends requests of one client to an API directly, through a bare httputil.ReverseProxy, and through the gateway, on
 // loopback, over so many kept connections: slices of about length, in turns, for so many rounds, until ctx ends. Client,
-// servers and API share this machine.
-func Load(ctx context.Context, connections, rounds int, length time.Duration) ([]LoadResult, error) {
+// servers and API share this machine. progress is told before each round.
+func Load(ctx context.Context, connections, rounds int, length time.Duration, progress func(round int)) ([]LoadResult, error) {
 	s, err := openStreet(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	results, err := s.measure(ctx, connections, rounds, length)
+	results, err := s.measure(ctx, connections, rounds, length, progress)
 	return results, errors.Join(err, s.end())
 }
 
-func (s *street) measure(ctx context.Context, connections, rounds int, length time.Duration) ([]LoadResult, error) {
+func (s *street) measure(ctx context.Context, connections, rounds int, length time.Duration, progress func(round int)) ([]LoadResult, error) {
 	lanes := make([]*lane, len(s.ways))
 	for i, w := range s.ways {
 		l, err := newLane(w, connections)
 		if err != nil {
 			return nil, err
 		}
-		defer l.pool.close() //nolint:errcheck // of no more use
+		defer l.pool.close()
 		if err := l.calibrate(length); err != nil {
 			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}
 		lanes[i] = l
 	}
 	for round := range rounds {
+		progress(round)
 		for i := range lanes {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -141,6 +142,6 @@ func (l *lane) result(base *lane) LoadResult {
 	}
 	return LoadResult{
 		Way: l.way.name, PerSecond: median(l.perSecond), P50: median(l.p[0]), P90: median(l.p[1]), P99: median(l.p[2]),
-		Processor: time.Duration(median(l.processor)), Ratio: median(ratios), P50Ratio: median(p50s), CPURatio: median(processors),
+		Processor: time.Duration(median(l.processor)), Ratio: median(ratios), P50Ratio: median(p50s), ProcessorRatio: median(processors),
 	}
 }

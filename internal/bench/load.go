@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -20,14 +21,15 @@ type stock struct {
 	ends  []int
 }
 
-// fill makes n requests with sign, which appends one to dst. The room of earlier ones is used again.
-func (s *stock) fill(n int, sign func(dst []byte) ([]byte, error)) error {
+// fill makes n requests with the fields that sign makes. The room of earlier ones is used again.
+func (s *stock) fill(n int, sign func() (http.Header, error)) error {
 	s.bytes, s.ends = s.bytes[:0], s.ends[:0]
 	for range n {
-		var err error
-		if s.bytes, err = sign(s.bytes); err != nil {
+		h, err := sign()
+		if err != nil {
 			return err
 		}
+		s.bytes = appendWire(s.bytes, h)
 		s.ends = append(s.ends, len(s.bytes))
 	}
 	return nil
@@ -49,21 +51,21 @@ func dialPool(address string, size int) (pool, error) {
 	for i := range p {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
-			return nil, errors.Join(err, p.close())
+			p.close()
+			return nil, err
 		}
 		p[i] = &connection{c, bufio.NewReader(c)}
 	}
 	return p, nil
 }
 
-func (p pool) close() error {
-	var err error
+// close closes connections that are of no more use.
+func (p pool) close() {
 	for _, c := range p {
 		if c != nil {
-			err = errors.Join(err, c.Close())
+			_ = c.Close()
 		}
 	}
-	return err
 }
 
 // send sends the whole stock, each connection what comes next, and returns how long that took, and appends to latencies

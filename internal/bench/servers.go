@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/holdfast-project/holdfast"
-	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/internal/telemetry"
 )
@@ -26,7 +24,7 @@ const answerBody = `{"transactions":[{"id":"8f14","amount":"12.30","currency":"E
 type way struct {
 	name    string
 	address string
-	sign    func(dst []byte) ([]byte, error) // appends the next request
+	sign    func() (http.Header, error) // makes the fields of the next request
 }
 
 // street is an API with two servers in front of it: the gateway as the command runs it, with metrics and a log that goes
@@ -34,27 +32,37 @@ type way struct {
 type street struct {
 	ways    []way
 	servers []*http.Server
-	close   func()
+	serving sync.WaitGroup
+	closers []func() error
 }
 
+// openStreet starts the servers. ctx governs the gateway's traces, which the environment may ask for.
 func openStreet(ctx context.Context) (*street, error) {
+	s := &street{}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.end())
+	}
+	return s, nil
+}
+
+func (s *street) open(ctx context.Context) error {
 	// All lines are made, as with the command's defaults, and none is kept.
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	t, err := telemetry.New(ctx, telemetry.Config{Service: "holdfast-bench", Logger: log})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s.closers = append(s.closers, func() error { return t.Close(ctx) })
 	c, err := newClient(0, t)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &street{close: func() {}}
 	api, err := s.serve(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, answerBody) // a client that is gone shows as an error of its own
 	})})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	upstream := &url.URL{Scheme: "http", Host: api}
 	g, err := gateway.New(gateway.Config{
@@ -63,36 +71,41 @@ func openStreet(ctx context.Context) (*street, error) {
 		Observers: []holdfast.Observer{t}, Propagate: t.Propagate, Logger: log,
 	})
 	if err != nil {
-		return nil, errors.Join(err, s.end())
+		return err
 	}
-	bare := bareProxy(upstream)
-	s.close = func() { g.Close(); bare.Transport.(*http.Transport).CloseIdleConnections() }
+	transport := bareTransport()
+	s.closers = append(s.closers, func() error { g.Close(); transport.CloseIdleConnections(); return nil })
 	server, other := g.NewServer(), g.NewServer()
-	server.Handler, other.Handler = t.Handler(server.Handler), bare
+	server.Handler, other.Handler = t.Handler(server.Handler), bareProxy(upstream, transport)
 	guarded, err := s.serve(server)
 	if err != nil {
-		return nil, errors.Join(err, s.end())
+		return err
 	}
 	proxied, err := s.serve(other)
 	if err != nil {
-		return nil, errors.Join(err, s.end())
+		return err
 	}
 	s.ways, err = c.ways(api, proxied, guarded)
-	return s, err
+	return err
 }
 
-// bareProxy is the least that a reverse proxy does, with the gateway's settings of net/http.
-func bareProxy(upstream *url.URL) *httputil.ReverseProxy {
+// bareTransport has the gateway's settings.
+func bareTransport() *http.Transport {
+	return &http.Transport{
+		DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, ResponseHeaderTimeout: time.Minute,
+		ExpectContinueTimeout: time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 256,
+		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
+	}
+}
+
+// bareProxy is the least that a reverse proxy does.
+func bareProxy(upstream *url.URL, transport *http.Transport) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(upstream)
 			pr.SetXForwarded()
 		},
-		Transport: &http.Transport{
-			DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, ResponseHeaderTimeout: time.Minute,
-			ExpectContinueTimeout: time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 256,
-			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
-		},
+		Transport: transport,
 		// Without, every answer would cost 32 KiB of garbage, and the comparison would be with that.
 		BufferPool: new(buffers),
 	}
@@ -117,7 +130,7 @@ func (s *street) serve(server *http.Server) (string, error) {
 		return "", err
 	}
 	s.servers = append(s.servers, server)
-	go server.Serve(l) //nolint:errcheck // ends when it is closed
+	s.serving.Go(func() { _ = server.Serve(l) }) // until it is closed
 	return l.Addr().String(), nil
 }
 
@@ -127,13 +140,18 @@ func (s *street) end() error {
 	for _, server := range s.servers {
 		err = errors.Join(err, server.Close())
 	}
-	s.close()
+	s.serving.Wait()
+	for _, f := range s.closers {
+		err = errors.Join(err, f())
+	}
 	return err
 }
 
-// The ways, by name.
+// WayDirect is the name of the way that no proxy is on.
+const WayDirect = "direct"
+
+// The other ways, by name.
 const (
-	wayDirect  = "direct"
 	wayProxy   = "bare proxy"
 	wayBearer  = "gateway, bearer observed"
 	waySession = "gateway, session"
@@ -141,39 +159,31 @@ const (
 )
 
 func (c *client) ways(api, proxied, guarded string) ([]way, error) {
-	macs, err := newMACSupply(c.session)
+	macs, err := newMACs(c.session)
 	if err != nil {
 		return nil, err
 	}
-	bearer := wire(http.Header{"Authorization": {"Bearer " + c.grants.bearer}})
-	plain := func(dst []byte) ([]byte, error) { return append(dst, bearer...), nil }
+	proofs, err := newSigned(c.signer, c.grants)
+	if err != nil {
+		return nil, err
+	}
+	plain := func() (http.Header, error) { return http.Header{"Authorization": {"Bearer " + c.grants.bearer}}, nil }
 	return []way{
-		{wayDirect, api, plain},
+		{WayDirect, api, plain},
 		{wayProxy, proxied, plain},
 		{wayBearer, guarded, plain},
-		{waySession, guarded, func(dst []byte) ([]byte, error) {
-			r, err := macs.sign()
-			if err != nil {
-				return nil, err
-			}
-			return append(dst, wire(r.Header)...), nil
-		}},
-		{wayDPoP, guarded, func(dst []byte) ([]byte, error) {
-			proof, err := dpop.Sign(c.signer, dpop.Params{Method: http.MethodGet, TargetURI: origin + target, Token: c.grants.bound})
-			if err != nil {
-				return nil, err
-			}
-			return append(dst, wire(http.Header{"Authorization": {"DPoP " + c.grants.bound}, "Dpop": {proof}})...), nil
-		}},
+		{waySession, guarded, macs.sign},
+		{wayDPoP, guarded, proofs.dpop},
 	}, nil
 }
 
-// wire is a GET of the target with these fields, and those that any client sends.
-func wire(h http.Header) []byte {
-	var b bytes.Buffer
-	b.WriteString("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nAccept: application/json\r\nUser-Agent: holdfast-bench\r\n")
-	// A Buffer takes everything.
-	_ = h.Write(&b)
-	b.WriteString("\r\n")
-	return b.Bytes()
+// appendWire appends a GET of the target with these fields, and those that any client sends.
+func appendWire(dst []byte, h http.Header) []byte {
+	dst = append(dst, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: application/json\r\nUser-Agent: holdfast-bench\r\n"...)
+	for name, values := range h {
+		for _, v := range values {
+			dst = append(dst, name+": "+v+"\r\n"...)
+		}
+	}
+	return append(dst, "\r\n"...)
 }

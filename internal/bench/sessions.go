@@ -1,14 +1,12 @@
 package bench
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -27,31 +25,27 @@ func sessionCases() ([]Case, error) {
 	for _, c := range []struct {
 		name    string
 		tickets int
-	}{{"Verifier pass, session", 0}, {"Verifier pass, session, ticket opened each time", -1}} {
+	}{{"session, ticket remembered", 0}, {"session, ticket opened each time", -1}} {
 		client, err := newClient(c.tickets)
 		if err != nil {
 			return nil, err
 		}
-		requests, err := newMACSupply(client.session)
+		macs, err := newMACs(client.session)
 		if err != nil {
 			return nil, err
 		}
-		base, err := requests.base()
+		base, err := macs.base()
 		if err != nil {
 			return nil, err
 		}
-		work := func() error {
-			_, err := client.verifier.Check(requests.next())
-			return err
-		}
-		secret := client.session.Keys().RequestSecret()
-		bare := func() error {
-			h := hmac.New(sha256.New, secret)
-			h.Write(base)
-			h.Sum(nil)
-			return nil
-		}
-		out = append(out, Case{Name: c.name, Bare: "HMAC-SHA-256", Work: work, Base: bare, Stock: requests.stock})
+		requests := &supply{url: macs.url, sign: macs.sign}
+		out = append(out, Case{
+			Name: c.name, Bare: "HMAC-SHA-256", Base: bareMAC(client.session.Keys().RequestSecret(), base), Stock: requests.stock,
+			Work: func() error {
+				_, err := client.verifier.Check(requests.next())
+				return err
+			},
+		})
 	}
 	return out, nil
 }
@@ -88,7 +82,7 @@ func (c *client) begin() error {
 	}
 	hash := sha256.Sum256([]byte(offer.Field()))
 	proof, err := dpop.Sign(c.signer, dpop.Params{
-		Method: http.MethodGet, TargetURI: origin + target, Token: c.grants.bound,
+		Method: http.MethodGet, TargetURI: origin + target, Token: c.grants.dpop,
 		Claims: map[string]any{"pso": base64.RawURLEncoding.EncodeToString(hash[:])},
 	})
 	if err != nil {
@@ -100,10 +94,10 @@ func (c *client) begin() error {
 	}
 	answer := header{}
 	c.verifier.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(answer, request(u, http.Header{
-		"Authorization": {"DPoP " + c.grants.bound}, "Dpop": {proof}, "Pop-Session-Offer": {offer.Field()},
+		"Authorization": {"DPoP " + c.grants.dpop}, "Dpop": {proof}, "Pop-Session-Offer": {offer.Field()},
 	}))
 	c.session, err = offer.Accept(answer["Pop-Session"], popsession.Binding{
-		Thumbprint: c.signer.Public().Thumbprint(), TokenHash: sha256.Sum256([]byte(c.grants.bound)), Audience: origin,
+		Thumbprint: c.signer.Public().Thumbprint(), TokenHash: sha256.Sum256([]byte(c.grants.dpop)), Audience: origin,
 	}, time.Now())
 	return err
 }
@@ -115,13 +109,8 @@ func (h header) Header() http.Header       { return http.Header(h) }
 func (header) Write(p []byte) (int, error) { return len(p), nil }
 func (header) WriteHeader(int)             {}
 
-// request is a GET as net/http's server would hand it on.
-func request(u *url.URL, h http.Header) *http.Request {
-	return &http.Request{Method: http.MethodGet, URL: u, RequestURI: target, Host: host, Body: http.NoBody, Header: h}
-}
-
 func sessionVerifier(tokens accesstoken.Verifier, tickets int, observers []holdfast.Observer) (*holdfast.Verifier, error) {
-	guard, err := replay.NewMemory(replay.MemoryConfig{Capacity: 10_000_000, Share: 10_000_000, InsecureAcceptOlder: true})
+	guard, err := newGuard()
 	if err != nil {
 		return nil, err
 	}
@@ -143,72 +132,51 @@ func sessionVerifier(tokens accesstoken.Verifier, tickets int, observers []holdf
 	})
 }
 
-// macSupply hands out requests of a session, each with a counter of its own.
-type macSupply struct {
-	session  *popsession.Session
-	signer   *httpsig.Signer
-	counter  uint64 // of the request at hand
-	url      *url.URL
-	requests []*http.Request // for the next calls, the next one last
+// macs makes the fields of requests in a session, each with a counter of its own.
+type macs struct {
+	session *popsession.Session
+	signer  *httpsig.Signer
+	counter uint64 // of the request at hand
+	url     *url.URL
 }
 
-func newMACSupply(session *popsession.Session) (*macSupply, error) {
-	s := &macSupply{session: session}
+func newMACs(session *popsession.Session) (*macs, error) {
+	m := &macs{session: session}
 	var err error
-	if s.url, err = url.Parse(origin + target); err != nil {
+	if m.url, err = url.Parse(origin + target); err != nil {
 		return nil, err
 	}
-	s.signer, err = httpsig.NewSigner(httpsig.SignerConfig{
+	m.signer, err = httpsig.NewSigner(httpsig.SignerConfig{
 		Secret: session.Keys().RequestSecret(), Tag: holdfast.TagSession, Components: httpsig.Components("@method", "@target-uri", "authorization"),
-		Nonce: func() string { return strconv.FormatUint(s.counter, 10) },
+		Nonce: func() string { return strconv.FormatUint(m.counter, 10) },
 	})
-	return s, err
+	return m, err
 }
 
-func (s *macSupply) stock(n int) error {
-	s.requests = s.requests[:0]
-	for range n {
-		r, err := s.sign()
-		if err != nil {
-			return err
-		}
-		s.requests = append(s.requests, r)
-	}
-	slices.Reverse(s.requests) // in the order of their counters, as a client sends them
-	return nil
-}
-
-func (s *macSupply) next() *http.Request {
-	last := len(s.requests) - 1
-	r := s.requests[last]
-	s.requests = s.requests[:last]
-	return r
-}
-
-// sign makes the next request.
-func (s *macSupply) sign() (*http.Request, error) {
+// sign makes the next request's.
+func (m *macs) sign() (http.Header, error) {
 	var err error
-	if s.counter, err = s.session.NextCounter(); err != nil {
+	if m.counter, err = m.session.NextCounter(); err != nil {
 		return nil, err
 	}
-	r := request(s.url, http.Header{"Authorization": {"PoP-Session " + s.session.Ticket()}})
-	fields, err := s.signer.Sign(httpsig.RequestMessage(r, origin+target))
+	h := http.Header{"Authorization": {"PoP-Session " + m.session.Ticket()}}
+	fields, err := m.signer.Sign(httpsig.RequestMessage(request(m.url, h), origin+target))
 	if err != nil {
 		return nil, err
 	}
-	fields.Add(r.Header)
-	return r, nil
+	fields.Add(h)
+	return h, nil
 }
 
 // base returns what the MAC of a request is over.
-func (s *macSupply) base() ([]byte, error) {
-	r, err := s.sign()
+func (m *macs) base() ([]byte, error) {
+	h, err := m.sign()
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := httpsig.ParseInputs(r.Header)
+	inputs, err := httpsig.ParseInputs(h)
 	if err != nil || len(inputs) != 1 {
 		return nil, errors.Join(errBare, err)
 	}
-	return httpsig.Base(httpsig.RequestMessage(r, origin+target), inputs[0], nil)
+	return httpsig.Base(httpsig.RequestMessage(request(m.url, h), origin+target), inputs[0], nil)
 }

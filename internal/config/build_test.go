@@ -283,3 +283,26 @@ func TestServersAreReadyOnceTheirMemoryHasBegun(t *testing.T) {
 		})
 	}
 }
+
+func TestRevocations(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"none", "gateway: {audience: a}\n", ""},
+		{"with a secret", "gateway: {revocations: {secret_file: nonce.secret}}\nadmin: {listen: '127.0.0.1:0'}\n", ""},
+		{"no listener", "gateway: {revocations: {secret_file: nonce.secret}}\n", "admin.listen: required with gateway.revocations.secret_file, which is for that listener"},
+		{"secret not there", "gateway: {revocations: {secret_file: absent}}\nadmin: {listen: '127.0.0.1:0'}\n", "holdfast.yaml:1: gateway.revocations.secret_file: open absent: no such file or directory"},
+		{"too many entries", "gateway: {revocations: {secret_file: nonce.secret, entries: 100000000}}\nadmin: {listen: '127.0.0.1:0'}\n", "holdfast.yaml:1: gateway.revocations.entries: revocation: Entries is 100000000, want 1 to 16777216"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			list, handler, err := loadStaged(t, tc.text).Revocations(nil)
+			if tc.want != "" {
+				if err == nil || err.Error() != tc.want {
+					t.Errorf("got %v, want %s", err, tc.want)
+				}
+				return
+			}
+			if err != nil || (list != nil) != (tc.name != "none") || (handler != nil) != (tc.name != "none") {
+				t.Errorf("got a list %t, a handler %t, %v", list != nil, handler != nil, err)
+			}
+		})
+	}
+}

@@ -25,7 +25,7 @@ type File struct {
 	Issuer  Issuer  `yaml:"issuer" help:"The authorization server, for holdfast issuer."`
 	Gateway Gateway `yaml:"gateway" help:"The reverse proxy, for holdfast gateway."`
 	Log     Log     `yaml:"log" help:"The log, on standard error."`
-	Admin   Admin   `yaml:"admin" help:"How the program is watched and stopped. Its listener authenticates nobody: keep it off the public network."`
+	Admin   Admin   `yaml:"admin" help:"How the program is watched and stopped. Its listener authenticates nobody but who revokes: keep it off the public network."`
 	Trace   Trace   `yaml:"trace" help:"Traces, by OpenTelemetry."`
 
 	at map[string]place

@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/keys"
 	"github.com/holdfast-project/holdfast/replay"
+	"github.com/holdfast-project/holdfast/revocation"
 )
 
 // Gateway is the section of the reverse proxy.
@@ -41,6 +42,7 @@ type Gateway struct {
 	Resource             string        `yaml:"resource" help:"The resource identifier that metadata is published for (RFC 9728): an https URL. If empty, external_origin; without either, no metadata is published."`
 	ResourceName         string        `yaml:"resource_name" help:"The resource's name for people, in its metadata."`
 	Sessions             Sessions      `yaml:"sessions"`
+	Revocations          Revocations   `yaml:"revocations"`
 	Routes               []Route       `yaml:"routes" required:"true" help:"Where requests go, and what they must prove."`
 	Identity             Identity      `yaml:"identity"`
 	PlainHeaders         bool          `yaml:"plain_headers" default:"false" help:"Tell upstreams who called in unsigned headers as well: only for upstreams that nobody else can reach."`
@@ -70,7 +72,7 @@ type Introspection struct {
 // TokenCache bounds the memory of verified tokens.
 type TokenCache struct {
 	Entries int           `yaml:"entries" default:"10000" help:"How many verified tokens are remembered."`
-	MaxAge  time.Duration `yaml:"max_age" default:"1m" zero:"true" help:"How long one is, at most until it expires: a revoked token is accepted for as long. 0s means not at all."`
+	MaxAge  time.Duration `yaml:"max_age" default:"1m" zero:"true" help:"How long one is, at most until it expires: one that its issuer revoked is accepted for as long, unless it is revoked here as well. 0s means not at all."`
 }
 
 // Route is one route.
@@ -118,6 +120,8 @@ type Service struct {
 	Observers []holdfast.Observer
 	Propagate func(ctx context.Context, upstream http.Header)
 	Logger    *slog.Logger
+	// Revocations says what is refused before its time; nil if nothing is. See [File.Revocations].
+	Revocations revocation.List
 }
 
 // GatewayConfig turns the section into the gateway's configuration. ctx ends the fetching of keys; ready tells whether
@@ -152,6 +156,7 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 	vc := holdfast.Config{
 		Tokens: t.verifier, Replay: guard, External: b.external(s, peers),
 		Freshness: s.Freshness, Skew: exact(s.Skew), Realm: s.Realm, Observers: svc.Observers,
+		Revocations: svc.Revocations,
 	}
 	cfg.Resource, vc.MetadataURL = b.resource(s)
 	if s.ResourceKeyFile != "" {

@@ -10,7 +10,7 @@ type Log struct {
 
 // Admin is the section of how the program is watched and stopped.
 type Admin struct {
-	Listen string        `yaml:"listen" help:"Address and port of /healthz, /readyz and /metrics. If empty, there is no such listener."`
+	Listen string        `yaml:"listen" help:"Address and port of /healthz, /readyz and /metrics, and of /revocations at a gateway that has a secret for it. If empty, there is no such listener."`
 	Drain  time.Duration `yaml:"drain" default:"5s" zero:"true" help:"How long a program with this listener goes on serving when it is stopped, while /readyz answers 503: longer than balancers take to notice."`
 	Grace  time.Duration `yaml:"grace" default:"15s" help:"For requests under way after that."`
 }

@@ -20,10 +20,19 @@ import (
 type attack struct {
 	name    string
 	content bool // it changes only what DPoP doesn't sign
-	// sessions says that it is about sessions: there is nothing like it in other schemes.
-	sessions bool
-	run      func(ctx context.Context, s *stage, l *lane) (answer, error)
+	fields  bool // it changes header fields alone
+	on      kind // where there is something like it; everywhere, if zero
+	run     func(ctx context.Context, s *stage, l *lane) (answer, error)
 }
+
+// kind is how the requests of a lane are proved.
+type kind int
+
+const (
+	onHeaders  kind = 1 << iota // each by a proof in its header
+	onSessions                  // by the MAC of a session
+	onURLs                      // by the URL itself, which a session signed
+)
 
 // attacks in the order of the table. The last one puts the clock forward.
 var attacks = []attack{
@@ -33,17 +42,18 @@ var attacks = []attack{
 	{name: "other method", run: changed(func(c *captured) { c.method = http.MethodDelete })},
 	{name: "other path", run: changed(func(c *captured) { c.target = strings.Replace(c.target, "/transfers", "/accounts", 1) })},
 	{name: "other query", content: true, run: changed(func(c *captured) { c.target = strings.Replace(c.target, "account=7", "account=8", 1) })},
-	{name: "changed body", content: true, run: changed(func(c *captured) { c.body = bytes.Replace(c.body, []byte("bob"), []byte("eve"), 1) })},
-	{name: "changed header", content: true, run: changed(func(c *captured) { c.set("Idempotency-Key", "another") })},
-	{name: "truncated body", content: true, run: changed(func(c *captured) { c.body = c.body[:len(c.body)/2] })},
+	{name: "changed body", content: true, run: changed(changeBody)},
+	{name: "changed header", content: true, fields: true, run: changed(func(c *captured) { c.set("Idempotency-Key", "another") })},
+	{name: "truncated body", content: true, on: onHeaders | onSessions, run: changed(func(c *captured) { c.body = c.body[:len(c.body)/2] })},
 	{name: "downgrade to Bearer", run: downgraded},
-	{name: "captured nonce, own key", run: capturedNonce},
-	{name: "stolen ticket", sessions: true, run: stolenTicket},
-	{name: "ticket at another audience", sessions: true, run: otherAudience},
-	{name: "edge that recorded everything", sessions: true, run: recordingEdge},
-	{name: "swapped share", sessions: true, run: swappedShare},
-	{name: "moved chunk", sessions: true, run: reframed(func(f [][]byte) [][]byte { f[1], f[2] = f[2], f[1]; return f })},
-	{name: "truncated stream", sessions: true, run: reframed(func(f [][]byte) [][]byte { return f[:3] })},
+	{name: "captured nonce, own key", on: onHeaders | onSessions, run: capturedNonce},
+	{name: "stolen ticket", on: onSessions | onURLs, run: stolenTicket},
+	{name: "ticket at another audience", on: onSessions | onURLs, run: otherAudience},
+	{name: "edge that recorded everything", on: onSessions, run: recordingEdge},
+	{name: "swapped share", on: onSessions, run: swappedShare},
+	{name: "moved chunk", on: onSessions, run: reframed(func(f [][]byte) [][]byte { f[1], f[2] = f[2], f[1]; return f })},
+	{name: "truncated stream", on: onSessions, run: reframed(func(f [][]byte) [][]byte { return f[:3] })},
+	{name: "URL used twice", on: onURLs, run: usedTwice},
 	{name: "kept until it expired", run: expired},
 }
 
@@ -55,7 +65,7 @@ func (s *stage) capture(ctx context.Context, l *lane, held bool) (*captured, err
 // captureOn captures on a wire that the attack looks at.
 func (s *stage) captureOn(ctx context.Context, l *lane, w *wire, held bool) (*captured, error) {
 	c, err := s.observe(ctx, l, w, l.client(w), held)
-	if err == nil && c.resumed() != l.sessions {
+	if err == nil && c.kind() != l.kind {
 		err = errors.New("the captured request is of another scheme")
 	}
 	return c, err
@@ -82,6 +92,7 @@ func tokenAlone(ctx context.Context, s *stage, l *lane) (answer, error) {
 		return answer{}, err
 	}
 	c.drop("DPoP", "Signature", "Signature-Input", "Content-Digest")
+	c.target, _, _ = strings.Cut(c.target, "&pop-input=")
 	return s.send(c)
 }
 
@@ -130,6 +141,15 @@ func changed(edit func(*captured)) func(context.Context, *stage, *lane) (answer,
 	}
 }
 
+// changeBody pays somebody else, or adds a body to a request without one.
+func changeBody(c *captured) {
+	if len(c.body) == 0 {
+		c.body = []byte(`{"to":"eve","amount":10,"currency":"EUR"}`)
+		return
+	}
+	c.body = bytes.Replace(c.body, []byte("bob"), []byte("eve"), 1)
+}
+
 // downgraded presents the token as the bearer token that it would be elsewhere.
 func downgraded(ctx context.Context, s *stage, l *lane) (answer, error) {
 	c, err := s.capture(ctx, l, true)
@@ -159,7 +179,7 @@ func capturedNonce(ctx context.Context, s *stage, l *lane) (answer, error) {
 	}
 	switch {
 	case err != nil:
-	case l.sessions:
+	case l.kind == onSessions:
 		err = resign(c, l, httpsig.SignerConfig{Secret: random32()})
 	case c.field("Signature-Input") != "":
 		err = resign(c, l, httpsig.SignerConfig{Key: signer})

@@ -99,7 +99,7 @@ func (s *stage) honest(ctx context.Context, l *lane) (p50, p99 time.Duration, er
 
 // attack runs one attack and takes down what came of it.
 func (s *stage) attack(ctx context.Context, a attack, l *lane) (cell, error) {
-	if a.sessions && !l.sessions {
+	if a.on != 0 && a.on&l.kind == 0 {
 		return cell{none: true}, nil
 	}
 	got, err := a.run(ctx, s, l)

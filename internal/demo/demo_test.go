@@ -2,6 +2,8 @@ package demo
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,9 +20,35 @@ func TestDemo(t *testing.T) {
 			t.Errorf("no row for %q in\n%s", a.name, out.String())
 		}
 	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 121 {
+			t.Errorf("%d columns, more than 120: %s", len(line)-1, line)
+		}
+	}
 }
 
-// TestUntouched makes sure that session attacks fail for what they change: unchanged, or with the right secret, they
+// TestReasons: a reason has one number, and all of them fit a terminal.
+func TestReasons(t *testing.T) {
+	var r reasons
+	for range 2 {
+		for i := range 20 {
+			if got := r.number(strings.Repeat("x", i+10)); got != i+1 {
+				t.Errorf("got number %d, want %d", got, i+1)
+			}
+		}
+	}
+	var out bytes.Buffer
+	r.print(&out)
+	for i := range 20 {
+		if want := fmt.Sprintf("(%d) %s", i+1, strings.Repeat("x", i+10)); !slices.ContainsFunc(strings.Split(out.String(), "\n"), func(line string) bool {
+			return len(line) <= 120 && (strings.Contains(line, want+"  ") || strings.HasSuffix(line, want))
+		}) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestUntouched makes sure that attacks on sessions and URLs fail for what they change: unchanged, or with the right secret, they
 // would have got in.
 func TestUntouched(t *testing.T) {
 	s, err := openStage(t.Context())
@@ -28,12 +56,16 @@ func TestUntouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	l := s.lanes[len(s.lanes)-1]
+	at := func(k kind) *lane {
+		return s.lanes[slices.IndexFunc(s.lanes, func(l *lane) bool { return l.kind == k })]
+	}
+	l := at(onSessions)
 	for _, tc := range []struct {
 		name    string
 		capture func() (*captured, error)
 	}{
 		{"request", func() (*captured, error) { return s.capture(t.Context(), l, true) }},
+		{"signed URL", func() (*captured, error) { return s.capture(t.Context(), at(onURLs), true) }},
 		{"stream", func() (*captured, error) { return s.captureStream(t.Context(), l) }},
 		{"forged by the fleet's secret", func() (*captured, error) {
 			c, err := s.capture(t.Context(), l, true)

@@ -113,7 +113,7 @@ func recordDemo(t *testing.T, lanes []*lane) (*stage, *loot) {
 // live is a lane's client going about its business: look-ups, transfers and, in sessions, streams and signed URLs.
 func (s *stage) live(ctx context.Context, l *lane, base http.RoundTripper) error {
 	transport := l.transport(base, l.signer)
-	transport.DigestBody = l.policy.CoverBody && !l.sessions
+	transport.DigestBody = l.policy.CoverBody && l.kind == onHeaders
 	client := &http.Client{Transport: transport}
 	lookUp, err := http.NewRequestWithContext(ctx, http.MethodGet, l.origin+l.prefix+"/transfers?account=7", nil)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *stage) live(ctx context.Context, l *lane, base http.RoundTripper) error
 		requests = append(requests, r, lookUp.Clone(ctx))
 	}
 	for i := range 2 {
-		if !l.sessions {
+		if l.kind == onHeaders {
 			break
 		}
 		r, err := s.transfer(ctx, l, fmt.Sprintf("streamed-%d", i))
@@ -144,7 +144,7 @@ func (s *stage) live(ctx context.Context, l *lane, base http.RoundTripper) error
 		}
 	}
 	for range 2 {
-		if !l.sessions {
+		if l.kind == onHeaders {
 			break
 		}
 		signed, err := transport.SignURL(ctx, http.MethodGet, lookUp.URL.String(), 0)

@@ -36,7 +36,12 @@ func stolenTicket(ctx context.Context, s *stage, l *lane) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := forge(c, l, random32(), 2); err != nil {
+	if l.kind == onURLs {
+		err = stolenTicketURL(c, l)
+	} else {
+		err = forge(c, l, random32(), 2)
+	}
+	if err != nil {
 		return answer{}, err
 	}
 	return s.send(c)
@@ -180,7 +185,7 @@ func swappedShare(ctx context.Context, s *stage, l *lane) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if c.resumed() {
+	if c.kind() == onSessions {
 		return answer{}, errors.New("a client that knows the gateway's key took the edge's answer")
 	}
 	// One that doesn't know it takes the answer, which shows that the edge did all that it could.
@@ -188,7 +193,7 @@ func swappedShare(ctx context.Context, s *stage, l *lane) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if !c.resumed() || c.field("Authorization") != "PoP-Session "+e.ticket {
+	if c.kind() != onSessions || c.field("Authorization") != "PoP-Session "+e.ticket {
 		return answer{}, errors.New("the edge's answer is no good")
 	}
 	if err := holds(ctx, c, l, e.secret); err != nil {
@@ -266,7 +271,7 @@ func (s *stage) captureStream(ctx context.Context, l *lane) (*captured, error) {
 		return nil, err
 	}
 	c, err := w.observe(&http.Client{Transport: t}, first, r, true)
-	if err == nil && (!c.resumed() || c.field(popstream.Header) == "") {
+	if err == nil && (c.kind() != onSessions || c.field(popstream.Header) == "") {
 		err = errors.New("the captured request isn't a session's stream")
 	}
 	return c, err

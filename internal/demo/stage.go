@@ -72,12 +72,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // lane is a column: a scheme, the gateway's route for it, and an honest client.
 type lane struct {
-	name   string
-	prefix string // of the gateway's route
-	scheme holdfast.Scheme
-	policy holdfast.Policy
-	// sessions says that clients prove their key once and then resume.
-	sessions bool
+	name     string
+	prefix   string // of the gateway's route
+	scheme   holdfast.Scheme
+	policy   holdfast.Policy
+	kind     kind
 	resource []*keys.Public // of the gateway, that clients of sessions know
 	origin   string         // of the gateway, as clients call it
 	signer   *keys.Signer
@@ -90,7 +89,7 @@ type lane struct {
 func newLanes() []*lane {
 	lanes := schemes()
 	for _, l := range lanes {
-		l.policy.RequireSignature = !l.sessions
+		l.policy.RequireSignature = l.kind == onHeaders
 	}
 	return lanes
 }
@@ -99,29 +98,34 @@ func schemes() []*lane {
 	transfer := []string{"@query", "content-type", "idempotency-key"}
 	return []*lane{
 		{
-			name: "Bearer", prefix: "/bearer", scheme: holdfast.SchemeBearer,
+			name: "Bearer", prefix: "/bearer", scheme: holdfast.SchemeBearer, kind: onHeaders,
 			policy: holdfast.Policy{Bearer: holdfast.InsecureBearerObserved},
 			open:   func(attack) bool { return true },
 		},
 		{
-			name: "DPoP", prefix: "/dpop", scheme: holdfast.SchemeDPoP,
+			name: "DPoP", prefix: "/dpop", scheme: holdfast.SchemeDPoP, kind: onHeaders,
 			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeDPoP}},
 			open:   func(a attack) bool { return a.content }, // RFC 9449, section 11.7
 		},
 		{
-			name: "DPoP + signature", prefix: "/covered", scheme: holdfast.SchemeDPoP,
+			name: "DPoP + signature", prefix: "/covered", scheme: holdfast.SchemeDPoP, kind: onHeaders,
 			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeDPoP}, Cover: transfer, CoverBody: true, Body: holdfast.BodyBuffered},
 			open:   func(attack) bool { return false },
 		},
 		{
-			name: "HTTPSig", prefix: "/httpsig", scheme: holdfast.SchemeHTTPSig,
+			name: "HTTPSig", prefix: "/httpsig", scheme: holdfast.SchemeHTTPSig, kind: onHeaders,
 			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeHTTPSig}, Cover: transfer, CoverBody: true},
 			open:   func(attack) bool { return false },
 		},
 		{
-			name: "session", prefix: "/session", scheme: holdfast.SchemeHTTPSig, sessions: true,
+			name: "session", prefix: "/session", scheme: holdfast.SchemeHTTPSig, kind: onSessions,
 			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeHTTPSig}, Cover: transfer, CoverBody: true},
 			open:   func(attack) bool { return false },
+		},
+		{
+			name: "signed URL", prefix: "/url", scheme: holdfast.SchemeHTTPSig, kind: onURLs,
+			policy: holdfast.Policy{Schemes: []holdfast.Scheme{holdfast.SchemeHTTPSig}},
+			open:   func(a attack) bool { return a.fields }, // a URL can cover none
 		},
 	}
 }
@@ -239,7 +243,7 @@ func (s *stage) openGateways(ctx context.Context, secret []byte, upstream string
 	}
 	for _, lane := range s.lanes {
 		lane.origin, lane.clock = "http://"+s.gateway, s.clock
-		if lane.sessions {
+		if lane.kind != onHeaders {
 			lane.resource = []*keys.Public{s.resource.Public()}
 		}
 	}
@@ -344,19 +348,29 @@ func (s *stage) assertion() (string, error) {
 
 // client is an honest client of the lane, over base.
 func (l *lane) client(base http.RoundTripper) *http.Client {
-	return &http.Client{Transport: l.transport(base, l.signer)}
+	t := l.transport(base, l.signer)
+	if l.kind != onURLs {
+		return &http.Client{Transport: t}
+	}
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return &http.Client{Transport: urlClient{t, base}}
 }
 
 func (l *lane) transport(base http.RoundTripper, signer *keys.Signer) *holdfast.Transport {
 	t := &holdfast.Transport{Base: base, Source: l.tokens, Signer: signer, Now: l.clock.now}
 	t.InsecureAllowBearer = l.scheme == holdfast.SchemeBearer
 	t.Cover, t.DigestBody = l.policy.Cover, l.policy.CoverBody
-	t.NoSessions, t.ResourceKeys = !l.sessions, l.resource
+	t.NoSessions, t.ResourceKeys = l.kind == onHeaders, l.resource
 	return t
 }
 
-// transfer is what honest clients ask for.
+// transfer is what honest clients ask for. By a URL, they look one up.
 func (s *stage) transfer(ctx context.Context, l *lane, id string) (*http.Request, error) {
+	if l.kind == onURLs {
+		return http.NewRequestWithContext(ctx, http.MethodGet, l.origin+l.prefix+"/transfers?account=7", nil)
+	}
 	body := strings.NewReader(`{"to":"bob","amount":10,"currency":"EUR"}`)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.origin+l.prefix+"/transfers?account=7", body)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -27,13 +28,14 @@ type cell struct {
 	none     bool // the attack doesn't apply to the scheme
 }
 
-func (c cell) String() string {
+// text is what the table has. Reasons are long, and few: they stand below it, by number.
+func (c cell) text(reasons *reasons) string {
 	if c.none {
 		return "-"
 	}
-	text := "blocked (" + c.reason + ")"
-	if c.in {
-		text = "GOT IN"
+	text := "GOT IN"
+	if !c.in {
+		text = fmt.Sprintf("blocked (%d)", reasons.number(c.reason))
 	}
 	if c.in != c.promised {
 		text += " (NOT AS PROMISED)"
@@ -41,7 +43,39 @@ func (c cell) String() string {
 	return text
 }
 
+// reasons are those of refusals, in the order in which they come.
+type reasons []string
+
+// number returns a reason's place, from 1.
+func (r *reasons) number(reason string) int {
+	i := slices.Index(*r, reason)
+	if i < 0 {
+		i = len(*r)
+		*r = append(*r, reason)
+	}
+	return i + 1
+}
+
+// print writes the reasons in lines of at most a width that terminals have.
+func (r reasons) print(out io.Writer) {
+	const width = 120
+	line := ""
+	for i, reason := range r {
+		item := fmt.Sprintf("(%d) %s", i+1, reason)
+		if line != "" && len(line)+2+len(item) > width {
+			fmt.Fprintln(out, line)
+			line = ""
+		}
+		if line != "" {
+			line += "  "
+		}
+		line += item
+	}
+	fmt.Fprintln(out, line)
+}
+
 func (t *table) print(out io.Writer) {
+	var why reasons
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "attack")
 	for _, l := range t.lanes {
@@ -51,13 +85,15 @@ func (t *table) print(out io.Writer) {
 	for _, r := range t.rows {
 		fmt.Fprint(w, r.attack.name)
 		for _, c := range r.cells {
-			fmt.Fprintf(w, "\t%s", c)
+			fmt.Fprintf(w, "\t%s", c.text(&why))
 		}
 		fmt.Fprintln(w)
 	}
 	printTimes(w, "honest call, median", t.p50)
 	printTimes(w, "honest call, 99th percentile", t.p99)
 	w.Flush()
+	fmt.Fprintln(out)
+	why.print(out)
 }
 
 func printTimes(w io.Writer, name string, times []time.Duration) {
@@ -85,6 +121,9 @@ func (t *table) wrong() []string {
 func (s *stage) invite(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "\nStill up until you interrupt. Issuer %s, gateway http://%s.\nA stolen bearer token works, a stolen bound token doesn't:\n", s.issuerURL, s.gateway)
 	for _, l := range s.lanes {
+		if l.kind == onURLs {
+			continue // its tokens are like those of sessions
+		}
 		token, err := l.tokens.Token()
 		if err != nil {
 			return err

@@ -153,8 +153,16 @@ func parse(request []byte) (*captured, error) {
 	return c, err
 }
 
-// resumed tells whether it was made in a session.
-func (c *captured) resumed() bool { return strings.HasPrefix(c.field("Authorization"), "PoP-Session ") }
+// kind tells how it proves possession.
+func (c *captured) kind() kind {
+	switch {
+	case strings.Contains(c.target, "pop-sig="):
+		return onURLs
+	case strings.HasPrefix(c.field("Authorization"), "PoP-Session "):
+		return onSessions
+	}
+	return onHeaders
+}
 
 func (c *captured) header() http.Header {
 	h := http.Header{}

@@ -14,7 +14,7 @@ import (
 const checkTimeout = 2 * time.Second
 
 // Admin serves /metrics, /healthz (the program runs) and /readyz (it can do its work: all checks pass and it isn't
-// stopping). It authenticates nobody, so its listener belongs on a private network.
+// stopping), and what HandleAdmin added. It authenticates nobody by itself, so its listener belongs on a private network.
 func (t *Telemetry) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
@@ -26,6 +26,11 @@ func (t *Telemetry) Admin() http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, more := range t.admin {
+		mux.Handle(more.pattern, more.handler)
+	}
 	return mux
 }
 

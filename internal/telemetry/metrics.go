@@ -62,6 +62,8 @@ type metrics struct {
 	verdicts  *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
 	reasons   *bounded
+
+	revocations *prometheus.CounterVec
 }
 
 func newMetrics(reg *prometheus.Registry, version string) (metrics, error) {
@@ -79,6 +81,9 @@ func newMetrics(reg *prometheus.Registry, version string) (metrics, error) {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_refusals_total", Help: "Requests refused, by reason.",
 		}, []string{"reason"}),
+		revocations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_revocations_total", Help: "Revocations by operators, by what was revoked.",
+		}, []string{"kind"}),
 		reasons: &bounded{most: maxReasons, seen: make(map[string]bool)},
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -86,7 +91,7 @@ func newMetrics(reg *prometheus.Registry, version string) (metrics, error) {
 	})
 	build.Set(1)
 	for _, c := range []prometheus.Collector{
-		m.requests, m.durations, m.verdicts, m.refusals, build,
+		m.requests, m.durations, m.verdicts, m.refusals, m.revocations, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := reg.Register(c); err != nil {

@@ -51,7 +51,8 @@ type Telemetry struct {
 	draining atomic.Bool
 
 	mu     sync.Mutex
-	checks []check // guarded by mu
+	checks []check      // guarded by mu
+	admin  []adminRoute // guarded by mu
 }
 
 // New makes a Telemetry. ctx governs connecting to the collector only. Close it to send the last traces.

@@ -12,11 +12,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-project/holdfast"
 	"github.com/holdfast-project/holdfast/accesstoken"
+	"github.com/holdfast-project/holdfast/revocation"
 )
 
 // secret is what must show up nowhere.
@@ -313,5 +315,36 @@ func TestNothingToPropagate(t *testing.T) {
 	}
 	if err := tel.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestObserveRevocation(t *testing.T) {
+	tel, log := newTelemetry(t, Config{})
+	tel.ObserveRevocation(t.Context(), revocation.Entry{Name: revocation.Client("https://as.example", "shop"), Until: time.Unix(1_800_000_000, 0)}, nil)
+	tel.ObserveRevocation(t.Context(), revocation.Entry{}, &revocation.Error{Reason: revocation.Full})
+	tel.ObserveRevocation(t.Context(), revocation.Entry{}, errors.New("the store is away"))
+	if diff := cmp.Diff(scrape(t, tel, "holdfast_revocations_total"), []string{`holdfast_revocations_total{kind="client"} 1`}); diff != "" {
+		t.Errorf("got -, want +:\n%s", diff)
+	}
+	want := []string{`holdfast_refusals_total{reason="revocations-full"} 1`, `holdfast_refusals_total{reason="revocations-unavailable"} 1`}
+	if diff := cmp.Diff(scrape(t, tel, "holdfast_refusals_total"), want); diff != "" {
+		t.Errorf("got -, want +:\n%s", diff)
+	}
+	for _, part := range []string{"msg=revoked kind=client issuer=https://as.example id=shop until=", `msg="not revoked" reason=revocations-full`} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("the log lacks %q: %s", part, log)
+		}
+	}
+}
+
+func TestHandleAdmin(t *testing.T) {
+	tel, _ := newTelemetry(t, Config{})
+	tel.HandleAdmin("/more", routed("/more", http.StatusTeapot))
+	for path, want := range map[string]int{"/more": http.StatusTeapot, "/healthz": http.StatusOK, "/revocations": http.StatusNotFound} {
+		w := httptest.NewRecorder()
+		tel.Admin().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != want {
+			t.Errorf("%s: got %d, want %d", path, w.Code, want)
+		}
 	}
 }

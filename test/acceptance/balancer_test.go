@@ -21,6 +21,7 @@ type balancer struct {
 	origin string // that clients call
 	turn   atomic.Uint64
 	failed atomic.Int64 // requests or connections that no node took
+	begun  atomic.Int64 // sessions, as nodes answered; only request by request
 
 	mu    sync.Mutex
 	nodes []*node // guarded by mu
@@ -128,6 +129,12 @@ func perRequest(t *testing.T, b *balancer, l net.Listener) {
 			}
 			pr.SetURL(&url.URL{Scheme: "http", Host: address})
 			pr.Out.Host = pr.In.Host
+		},
+		ModifyResponse: func(res *http.Response) error {
+			if res.Header["Pop-Session"] != nil {
+				b.begun.Add(1)
+			}
+			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil {

@@ -77,7 +77,7 @@ type process struct {
 	released chan struct{} // closed when the log has ended
 }
 
-// start starts `holdfast name -c config` and waits until it listens. It ends with the test, and must end well.
+// start starts `holdfast name -c config` and waits until it listens. Its caller stops it.
 func start(t *testing.T, binary, name, config string) *process {
 	t.Helper()
 	p := &process{name: name, said: map[string]int{}, address: map[string]string{}, released: make(chan struct{})}
@@ -92,7 +92,6 @@ func start(t *testing.T, binary, name, config string) *process {
 		t.Fatal(err)
 	}
 	go p.read(log)
-	t.Cleanup(func() { p.stop(t) })
 	p.await(t, "serving", 2) // itself and its admin listener
 	return p
 }
@@ -178,16 +177,13 @@ func (p *process) hangup(t *testing.T, want string) {
 	p.await(t, want, n+1)
 }
 
-// stop ends the process as an operator would, and waits for it. It may be called twice.
+// stop ends the process as an operator would, and waits for it.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
-	if p.cmd.ProcessState != nil {
-		return
-	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Errorf("stopping %s: %v", p.name, err)
 	}
-	kill := time.AfterFunc(time.Minute, func() { p.cmd.Process.Kill() })
+	kill := time.AfterFunc(2*time.Minute, func() { p.cmd.Process.Kill() })
 	defer kill.Stop()
 	<-p.released
 	if err := p.cmd.Wait(); err != nil {

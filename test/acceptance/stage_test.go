@@ -35,6 +35,8 @@ type stage struct {
 	upstream  string
 	balancer  *balancer
 	resource  *keys.Public
+	drain     time.Duration // of gateways
+	issuer    *process
 	nodes     []*member
 }
 
@@ -51,6 +53,7 @@ type member struct {
 func open(t *testing.T, binary func() (string, error), serve func(*testing.T, *balancer, net.Listener)) *stage {
 	t.Helper()
 	s := &stage{t: t, dir: t.TempDir(), api: newAPI()}
+	t.Cleanup(s.stop)
 	var err error
 	if s.binary, err = binary(); err != nil {
 		t.Fatal(err)
@@ -81,10 +84,22 @@ issuer:
   clients:
     - {id: app, auth: client_secret_basic, secret_file: $DIR/client.secret, audience: ["https://api.example"], insecure_allow_unbound: true}
 `))
-	issuer := start(t, s.binary, "issuer", s.file("issuer.yaml"))
-	n := front.add(issuer.at("issuer"), issuer.at("admin"))
+	s.issuer = start(t, s.binary, "issuer", s.file("issuer.yaml"))
+	n := front.add(s.issuer.at("issuer"), s.issuer.at("admin"))
 	s.until(func() bool { return front.isReady(n) })
 	return s
+}
+
+// stop ends all processes at once.
+func (s *stage) stop() {
+	var wg sync.WaitGroup
+	for _, m := range s.nodes {
+		wg.Go(func() { m.process.stop(s.t) })
+	}
+	if s.issuer != nil {
+		s.issuer.stop(s.t)
+	}
+	wg.Wait()
 }
 
 func (s *stage) file(name string) string { return filepath.Join(s.dir, name) }
@@ -131,9 +146,9 @@ func (s *stage) until(holds func() bool) {
 }
 
 // gatewayText is a gateway's configuration. SESSIONS are the entries of that section. Gateways are ready a second after
-// SKEW, which is its default at full size.
+// SKEW, which is its default at full size, and go on for DRAIN when they are stopped.
 const gatewayText = `
-admin: {listen: "127.0.0.1:0", drain: 1s}
+admin: {listen: "127.0.0.1:0", drain: DRAIN}
 gateway:
   listen: 127.0.0.1:0
   external_origin: $ORIGIN
@@ -142,6 +157,7 @@ gateway:
   nonce_secret_file: $DIR/nonce.secret
   resource_key_file: $DIR/resource.jwk
   skew: SKEW
+  limits: {header_timeout: 1m} # on a busy machine, honest clients are slow, too
   sessions:
 SESSIONS
   routes:
@@ -153,7 +169,7 @@ SESSIONS
 // configure writes a gateway's configuration.
 func (s *stage) configure(name, sessions string) {
 	s.t.Helper()
-	text := strings.NewReplacer("SESSIONS\n", sessions, "SKEW", fmt.Sprint(size(2, 5), "s")).Replace(gatewayText)
+	text := strings.NewReplacer("SESSIONS\n", sessions, "SKEW", fmt.Sprint(size(2, 5), "s"), "DRAIN", s.drain.String()).Replace(gatewayText)
 	s.write(name, s.expand(text))
 }
 
@@ -176,8 +192,8 @@ func (s *stage) addGateway(sessions string) *member {
 	name := fmt.Sprintf("gateway-%d.yaml", len(s.nodes))
 	s.configure(name, sessions)
 	m := &member{config: name, refused: map[string]int{}}
-	s.nodes = append(s.nodes, m)
 	s.run(m)
+	s.nodes = append(s.nodes, m)
 	return m
 }
 
@@ -327,6 +343,7 @@ type client struct {
 	full     atomic.Int64 // attempts with a full proof
 	offers   atomic.Int64
 	begun    atomic.Int64 // answers that began a session
+	http2    atomic.Int64 // answers over HTTP/2
 	retries  sync.Map     // why → *atomic.Int64
 }
 
@@ -344,6 +361,9 @@ func (s *stage) newClient(edit func(*holdfast.Transport)) *client {
 		res, err := next.RoundTrip(r)
 		if err == nil && res.Header["Pop-Session"] != nil {
 			c.begun.Add(1)
+		}
+		if err == nil && res.ProtoMajor == 2 {
+			c.http2.Add(1)
 		}
 		return res, err
 	})
