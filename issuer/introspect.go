@@ -71,7 +71,7 @@ type signedIntrospection struct {
 }
 
 func (s *Server) signIntrospection(asker string, answer any) (string, error) {
-	return s.signAs(introspectionType, signedIntrospection{Issuer: s.issuer, Audience: asker, IssuedAt: s.now().Unix(), Answer: answer})
+	return s.signAs("", introspectionType, signedIntrospection{Issuer: s.issuer, Audience: asker, IssuedAt: s.now().Unix(), Answer: answer})
 }
 
 // acceptsMedia tells whether Accept names a media type, by itself (RFC 9110, section 12.5.1). Wildcards don't count: they

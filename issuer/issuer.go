@@ -265,6 +265,11 @@ func New(cfg Config) (*Server, error) {
 	if s.clients, err = newClients(cfg.Clients); err != nil {
 		return nil, err
 	}
+	for _, c := range s.clients {
+		if _, err := s.keys.Signer(c.IDTokenAlgorithm); err != nil {
+			return nil, fmt.Errorf("issuer: client %s: IDTokenAlgorithm: %w", c.ID, err)
+		}
+	}
 	if err := s.openVerifiers(cfg.Secret); err != nil {
 		return nil, err
 	}
@@ -309,6 +314,12 @@ func (s *Server) route() error {
 		s.handlers[s.urls.base+"/par"] = s.servePush
 		s.handlers[s.urls.base+"/authorize"] = s.serveAuthorize
 		s.handlers[s.urls.base+"/consent"] = s.serveConsent
+		s.handlers[s.urls.base+"/userinfo"] = s.serveUserinfo
+		openid, err := document("application/json", s.openid())
+		if err != nil {
+			return err
+		}
+		s.handlers[s.urls.base+"/.well-known/openid-configuration"] = openid
 	}
 	return nil
 }

@@ -31,15 +31,15 @@ func (s *Server) serveKeys(w http.ResponseWriter, r *http.Request) {
 }
 
 // sign makes an access token.
-func (s *Server) sign(c claims) (string, error) { return s.signAs(accessTokenType, c) }
+func (s *Server) sign(c claims) (string, error) { return s.signAs("", accessTokenType, c) }
 
-// signAs signs claims with the default key. The type keeps what is signed for one purpose from being taken for another.
-func (s *Server) signAs(typ string, claims any) (string, error) {
+// signAs signs claims with the key of an algorithm, or the default. The type keeps what is signed for one purpose from being taken for another.
+func (s *Server) signAs(alg keys.Algorithm, typ string, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	signer, err := s.keys.Signer("")
+	signer, err := s.keys.Signer(alg)
 	if err != nil {
 		return "", err
 	}

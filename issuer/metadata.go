@@ -157,3 +157,32 @@ func writeDocument(w http.ResponseWriter, r *http.Request, contentType string, b
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Write(body)
 }
+
+// openidMetadata is the document of OpenID Connect Discovery 1.0, section 3: that of RFC 8414, and what only OpenID
+// Connect has.
+type openidMetadata struct {
+	metadata
+	UserinfoEndpoint  string           `json:"userinfo_endpoint"`
+	SubjectTypes      []string         `json:"subject_types_supported"`
+	IDTokenAlgorithms []keys.Algorithm `json:"id_token_signing_alg_values_supported"`
+	Claims            []string         `json:"claims_supported"`
+	ClaimsParameter   bool             `json:"claims_parameter_supported"`
+	RequestParameter  bool             `json:"request_parameter_supported"`
+	RequestURI        bool             `json:"request_uri_parameter_supported"` // of others than ours
+}
+
+func (s *Server) openid() openidMetadata {
+	m := openidMetadata{
+		metadata: s.metadata(), UserinfoEndpoint: s.urls.userinfo, SubjectTypes: []string{"public"},
+		Claims: []string{"sub", "name", "auth_time", "acr", "amr"},
+	}
+	for _, key := range s.keys.Published() {
+		if !slices.Contains(m.IDTokenAlgorithms, key.Algorithm()) {
+			m.IDTokenAlgorithms = append(m.IDTokenAlgorithms, key.Algorithm())
+		}
+	}
+	if !slices.Contains(m.ScopesSupported, scopeOpenID) {
+		m.ScopesSupported = append(m.ScopesSupported, scopeOpenID)
+	}
+	return m
+}

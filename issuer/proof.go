@@ -110,13 +110,14 @@ func (c *client) mayUse(b Binding) error {
 
 // proveDPoP verifies a DPoP proof (RFC 9449, section 5).
 func (s *Server) proveDPoP(r *http.Request, fields []string) (*proof, error) {
-	verified, err := s.dpop.Verify(dpop.Request{Fields: fields, Method: r.Method, TargetURI: s.urlOf(r)})
+	return s.verifyDPoP(dpop.Request{Fields: fields, Method: r.Method, TargetURI: s.urlOf(r)}, "RFC 9449, section 5")
+}
+
+// verifyDPoP verifies a DPoP proof; section says of what.
+func (s *Server) verifyDPoP(q dpop.Request, section string) (*proof, error) {
+	verified, err := s.dpop.Verify(q)
 	if err != nil {
-		reason := DPoPRefused
-		if e, ok := errors.AsType[*dpop.Error](err); ok && (e.Reason == dpop.NonceRequired || e.Reason == dpop.NonceMismatch) {
-			reason = NonceNeeded
-		}
-		return nil, &Error{Reason: reason, Section: "RFC 9449, section 5", Part: partDPoP, Err: err}
+		return nil, &Error{Reason: dpopReason(err), Section: section, Part: partDPoP, Err: err}
 	}
 	key := verified.Key().Thumbprint()
 	return &proof{

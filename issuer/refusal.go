@@ -57,6 +57,8 @@ const (
 	InteractionRefused  Reason = "interaction-refused"     // unknown, ended, expired or of another browser
 	CrossSite           Reason = "cross-site"              // a form that another site, or none of our pages, sent
 
+	TokenRefused Reason = "token-refused" // RFC 6750, section 3.1: not ours, expired, revoked, or bound otherwise
+
 	ProofMissing     Reason = "proof-missing"            // the client's tokens are bound
 	ProofAmbiguous   Reason = "proof-ambiguous"          // a DPoP proof and a signature
 	ProofRefused     Reason = "proof-of-another-binding" // not the client's Binding
@@ -176,6 +178,8 @@ func (e *Error) answer() answer {
 		return answer{http.StatusBadRequest, "invalid_request", "send a DPoP proof or a signature, not both"}
 	case ProofRefused:
 		return answer{http.StatusBadRequest, "invalid_request", "not the proof that this client is registered for"}
+	case TokenRefused:
+		return answer{http.StatusUnauthorized, "invalid_token", "the access token isn't good here"}
 	case DPoPRefused:
 		return answer{http.StatusBadRequest, "invalid_dpop_proof", "the DPoP proof was refused"}
 	case NonceNeeded:

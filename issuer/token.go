@@ -26,12 +26,13 @@ const (
 
 // issuance is a token request, as far as its steps have run.
 type issuance struct {
-	form   form
-	caller caller
-	proof  *proof // nil for an unbound token
-	basis  basis
-	claims claims
-	token  string
+	form    form
+	caller  caller
+	proof   *proof // nil for an unbound token
+	basis   basis
+	claims  claims
+	token   string
+	idToken string // or ""
 	// refresh is the refresh token to give, or "".
 	refresh string
 }
@@ -99,6 +100,9 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (is issuance, err
 	}
 	// Signed before anything is claimed: a signer can fail, and must not take the assertion with it.
 	if is.claims, is.token, err = s.mint(&is); err != nil {
+		return is, err
+	}
+	if is.idToken, err = s.mintIDToken(&is); err != nil {
 		return is, err
 	}
 	// The proof goes first, because every attempt has a fresh one (RFC 9449, section 7.3), while the rest may be sent
@@ -282,6 +286,7 @@ type tokenAnswer struct {
 	Refresh     string `json:"refresh_token,omitempty"`
 	IssuedType  string `json:"issued_token_type,omitempty"` // RFC 8693, section 2.2.1
 	Scope       string `json:"scope,omitempty"`
+	IDToken     string `json:"id_token,omitempty"` // OpenID Connect Core, section 3.1.3.3
 
 	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396, section 7
 }
@@ -289,7 +294,7 @@ type tokenAnswer struct {
 func (is *issuance) answer() tokenAnswer {
 	a := tokenAnswer{
 		AccessToken: is.token, TokenType: "Bearer", ExpiresIn: is.claims.Expires - is.claims.IssuedAt, Scope: is.claims.Scope,
-		Refresh: is.refresh, Details: is.claims.Details,
+		Refresh: is.refresh, IDToken: is.idToken, Details: is.claims.Details,
 	}
 	if is.basis.old != nil {
 		a.IssuedType = typeAccessToken
