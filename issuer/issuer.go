@@ -10,6 +10,10 @@
 // Everything is checked before anything is remembered, so a refused or challenged request consumes nothing that its
 // sender needs for the next attempt.
 //
+// With a [Login], users authorise clients in their browsers: authorization requests (RFC 6749, section 4.1), pushed ones
+// (RFC 9126), consent, ID tokens and userinfo (OpenID Connect Core). A form of our pages counts only from the page that
+// was shown to that user in that browser.
+//
 // What is not checked: whether a pre-registered key or a secret is still its client's alone; and tokens can't be
 // withdrawn, so their lifetime is the time that a mistake lasts. Client ids aren't secret: an assertion for an unknown
 // client is refused sooner than one with a bad signature.

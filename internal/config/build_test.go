@@ -85,6 +85,32 @@ func openIssuer(t *testing.T, f *File) *IssuerParts {
 	return parts
 }
 
+// With a way to log in there is an authorization endpoint, for the clients that may use it.
+func TestIssuerLogin(t *testing.T) {
+	parts := openIssuer(t, loadStaged(t, issuerText+`    - id: spa
+      auth: none
+      name: The app
+      grants: [authorization_code]
+      redirect_uris: ['https://app.example/cb']
+      require_pushed_requests: true
+      audience: [https://api.example]
+  login:
+    insecure_development_user: dev
+`))
+	if parts.Login == nil {
+		t.Fatal("nobody can log in")
+	}
+	if c := parts.Clients[2]; c.Name != "The app" || len(c.RedirectURIs) != 1 || !c.RequirePushedRequests || c.SkipConsent {
+		t.Errorf("got client %+v", c)
+	}
+	if _, err := issuer.New(parts.Config); err != nil {
+		t.Errorf("issuer.New: %v", err)
+	}
+	if without := openIssuer(t, loadStaged(t, issuerText)); without.Login != nil {
+		t.Error("a login without a way to log in")
+	}
+}
+
 func TestIssuerConfig(t *testing.T) {
 	parts := openIssuer(t, loadStaged(t, issuerText))
 	if _, err := issuer.New(parts.Config); err != nil {
