@@ -42,7 +42,7 @@ func (l *load) run(workers int, enough int64, until <-chan struct{}) {
 	var wg sync.WaitGroup
 	var tick *time.Ticker
 	if !*full { // there is more to test on this machine meanwhile
-		tick = time.NewTicker(3 * time.Millisecond)
+		tick = time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 	}
 	for range workers {

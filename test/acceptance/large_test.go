@@ -69,6 +69,9 @@ func TestLargeBody(t *testing.T) {
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(&blocks{left: n}), nil }
 		}},
 	} {
+		if !*full && tc.name == "chunks, length unknown" {
+			continue // as good as the one before
+		}
 		t.Run(tc.name, func(t *testing.T) {
 			target := "/large/" + strings.ReplaceAll(tc.name, " ", "-")
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.balancer.origin+target, io.NopCloser(&blocks{left: n}))

@@ -36,13 +36,15 @@ var binaries struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if !*full {
+		flag.Set("test.parallel", "8") // most of the time somebody waits for a node to start or to drain
+	}
 	dir, err := os.MkdirTemp("", "holdfast-acceptance")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	const module = "github.com/holdfast-project/holdfast/"
-	binaries.dir = dir
 	binaries.asTests = sync.OnceValues(func() (string, error) { return build(dir, "holdfast", module+"cmd/holdfast", raceFlag) })
 	binaries.withoutRaces = sync.OnceValues(func() (string, error) { return build(dir, "holdfast-plain", module+"cmd/holdfast", "") })
 	code := m.Run()
