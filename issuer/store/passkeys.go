@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+)
+
+// Passkey is a credential of a user (WebAuthn Level 3).
+type Passkey struct {
+	ID         []byte // credential id
+	UserID     string
+	Credential json.RawMessage // JSON object of the caller's: public key, transports, flags
+	SignCount  int64           // 0 if the authenticator doesn't count
+	Created    time.Time       // set by the store
+	UsedAt     time.Time       // set by the store; zero: never
+}
+
+const passkeyColumns = "p.id, p.user_id, p.credential, p.sign_count, p.created, p.used"
+
+func (p *Passkey) columns() []any {
+	return []any{&p.ID, &p.UserID, scanJSON{&p.Credential}, &p.SignCount, scanMicros{&p.Created}, scanMicros{&p.UsedAt}}
+}
+
+func (p *Passkey) check(now time.Time) error {
+	k := checks{what: "passkey"}
+	k.blob("ID", p.ID, maxCredential)
+	k.id("UserID", p.UserID)
+	k.object("Credential", p.Credential)
+	k.require(len(p.Credential) > 0, "Credential")
+	k.require(p.SignCount >= 0 && p.SignCount < 1<<32, "SignCount")
+	k.time("now", now)
+	return k.err
+}
+
+// AddPasskey adds a passkey to a user who is logged in. Conflict: the credential id is taken. NotFound: there is no such
+// user.
+func (s *Store) AddPasskey(ctx context.Context, now time.Time, p Passkey) error {
+	if err := p.check(now); err != nil {
+		return err
+	}
+	return s.update(ctx, "passkey", func(q queries) error { return q.insertPasskey(ctx, now, p) })
+}
+
+func (q queries) insertPasskey(ctx context.Context, now time.Time, p Passkey) error {
+	_, err := q.exec(ctx, "INSERT INTO passkeys (id, user_id, credential, sign_count, created) VALUES ($1, $2, $3, $4, $5)",
+		p.ID, p.UserID, string(p.Credential), p.SignCount, micros(now))
+	return err
+}
+
+// Passkey returns a passkey and its user. NotFound; Disabled.
+func (s *Store) Passkey(ctx context.Context, id []byte) (Passkey, User, error) {
+	var p Passkey
+	var u User
+	err := s.view(ctx, "passkey", func(q queries) error {
+		err := q.row(ctx, "SELECT "+passkeyColumns+", "+userColumns+` FROM passkeys p JOIN users u ON u.id = p.user_id
+			WHERE p.id = $1`, id).Scan(append(p.columns(), u.columns()...)...)
+		return enabled(err, u)
+	})
+	if err != nil {
+		return Passkey{}, User{}, err
+	}
+	return p, u, nil
+}
+
+// enabled refuses a user who was read without an error and is disabled.
+func enabled(err error, u User) error {
+	if err == nil && u.Disabled {
+		return refused(Disabled, "user")
+	}
+	return err
+}
+
+// Passkeys returns a user's passkeys, at most 1000, oldest first.
+func (s *Store) Passkeys(ctx context.Context, userID string) ([]Passkey, error) {
+	var list []Passkey
+	err := s.view(ctx, "passkey", func(q queries) error {
+		return q.list(ctx, func(rows *sql.Rows) error {
+			var p Passkey
+			err := rows.Scan(p.columns()...)
+			list = append(list, p)
+			return err
+		}, "SELECT "+passkeyColumns+" FROM passkeys p WHERE p.user_id = $1 ORDER BY p.created, p.id LIMIT $2", userID, maxList)
+	})
+	return list, err
+}
+
+// UsePasskey notes a use: p's SignCount and Credential replace the stored ones if the stored count is still was.
+// Conflict: another use was faster, or the passkey is gone. Whether the count may stay or fall is the caller's to say
+// (WebAuthn Level 3, section 7.2, step 22).
+func (s *Store) UsePasskey(ctx context.Context, now time.Time, p Passkey, was int64) error {
+	if err := p.check(now); err != nil {
+		return err
+	}
+	return s.update(ctx, "passkey", func(q queries) error {
+		return q.must(ctx, refused(Conflict, "passkey"), `UPDATE passkeys SET credential = $1, sign_count = $2, used = $3
+			WHERE id = $4 AND user_id = $5 AND sign_count = $6`,
+			string(p.Credential), p.SignCount, micros(now), p.ID, p.UserID, was)
+	})
+}
+
+// DeletePasskey deletes a passkey of a user. NotFound.
+func (s *Store) DeletePasskey(ctx context.Context, userID string, id []byte) error {
+	return s.update(ctx, "passkey", func(q queries) error {
+		return q.must(ctx, refused(NotFound, "passkey"), "DELETE FROM passkeys WHERE id = $1 AND user_id = $2", id, userID)
+	})
+}
+
+// Invitation lets its holder add a first passkey to a user, once.
+type Invitation struct {
+	Hash    Hash
+	UserID  string
+	Created time.Time // set by the store
+	Expires time.Time
+	UsedAt  time.Time // set by the store; zero: it is unused
+}
+
+// CreateInvitation stores an invitation. NotFound: there is no such user.
+func (s *Store) CreateInvitation(ctx context.Context, now time.Time, i Invitation) error {
+	k := checks{what: "invitation"}
+	k.hash("Hash", i.Hash)
+	k.id("UserID", i.UserID)
+	k.time("now", now)
+	if k.after("Expires", i.Expires, now); k.err != nil {
+		return k.err
+	}
+	return s.update(ctx, "invitation", func(q queries) error {
+		_, err := q.exec(ctx, "INSERT INTO invitations (hash, user_id, created, expires) VALUES ($1, $2, $3, $4)",
+			i.Hash[:], i.UserID, micros(now), micros(i.Expires))
+		return err
+	})
+}
+
+// Invitation returns an invitation without using it, and its user. NotFound, Used, Expired, Disabled.
+func (s *Store) Invitation(ctx context.Context, now time.Time, hash Hash) (Invitation, User, error) {
+	var i Invitation
+	var u User
+	err := s.view(ctx, "invitation", func(q queries) (err error) {
+		i, u, err = q.invitation(ctx, now, hash, "")
+		return err
+	})
+	if err != nil {
+		return Invitation{}, User{}, err
+	}
+	return i, u, nil
+}
+
+func (q queries) invitation(ctx context.Context, now time.Time, hash Hash, lock string) (Invitation, User, error) {
+	var i Invitation
+	var u User
+	err := q.row(ctx, "SELECT i.hash, i.user_id, i.created, i.expires, i.used, "+userColumns+` FROM invitations i
+		JOIN users u ON u.id = i.user_id WHERE i.hash = $1`+lock, hash[:]).
+		Scan(append([]any{scanHash{&i.Hash}, &i.UserID, scanMicros{&i.Created}, scanMicros{&i.Expires}, scanMicros{&i.UsedAt}},
+			u.columns()...)...)
+	if err != nil {
+		return i, u, notFound(err, "invitation")
+	}
+	if err := usable("invitation", i.UsedAt, i.Expires, now); err != nil {
+		return i, u, err
+	}
+	return i, u, enabled(nil, u)
+}
+
+// Enrol uses an invitation up and adds the passkey, whose UserID must be the invitation's. NotFound (also for another
+// user's invitation), Used, Expired, Disabled; Conflict: the credential id is taken.
+func (s *Store) Enrol(ctx context.Context, now time.Time, invitation Hash, p Passkey) error {
+	if err := p.check(now); err != nil {
+		return err
+	}
+	return s.update(ctx, "passkey", func(q queries) error {
+		i, _, err := q.invitation(ctx, now, invitation, lockRow)
+		if err != nil {
+			return err
+		}
+		if i.UserID != p.UserID {
+			return refused(NotFound, "invitation")
+		}
+		err = q.must(ctx, refused(Used, "invitation"), "UPDATE invitations SET used = $1 WHERE hash = $2 AND used IS NULL",
+			micros(now), invitation[:])
+		if err != nil {
+			return err
+		}
+		return q.insertPasskey(ctx, now, p)
+	})
+}
