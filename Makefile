@@ -13,9 +13,12 @@ test: deps format vet staticcheck mutants race interop
 build:
 	$(GO) build -trimpath -o bin/holdfast ./cmd/holdfast
 
-# The race detector needs a C compiler; a fresh machine may have none.
+# The race detector needs a C compiler, and issuer/store a PostgreSQL server to test against; a fresh machine may have
+# neither.
 deps:
 	@command -v $${CC:-gcc} >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; }
 	$(GO) mod download
 
 format:

@@ -72,6 +72,9 @@ var rules = func() map[string]rule {
 	for _, p := range specs {
 		m[p] = rule{ours: slices.Concat(foundation, []string{"keys", "internal/jws"}), others: []string{"golang.org/x/crypto/"}}
 	}
+	m["issuer/store"] = rule{ours: []string{"replay", "internal/strictjson"},
+		others: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5"}}
+	m["internal/postgrestest"] = rule{others: []string{"github.com/jackc/pgx/v5"}}
 	// Session tickets are CBOR.
 	m["signedurl"] = rule{ours: append([]string{"keys", "httpsig"}, foundation...)} // a message signature in a URL
 	m["popsession"] = rule{ours: slices.Concat(foundation, []string{"keys"}), others: []string{"github.com/fxamacker/cbor/v2"}}

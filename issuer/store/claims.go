@@ -22,7 +22,7 @@ func (s *Store) UseOnce(ctx context.Context, now time.Time, c replay.Claim) erro
 	if err := checkClaims(now, claims); err != nil {
 		return err
 	}
-	return s.update(ctx, singleUse, func(q queries) error { return q.claim(ctx, claims) })
+	return s.update(ctx, singleUse, func(ctx context.Context, q queries) error { return q.claim(ctx, claims) })
 }
 
 const singleUse = "single-use id"

@@ -36,7 +36,7 @@ func (s *Store) CreateClient(ctx context.Context, now time.Time, c Client) error
 	if err := c.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "client", func(q queries) error {
+	return s.update(ctx, "client", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "INSERT INTO clients ("+clientColumns+") VALUES ($1, $2, 1, $3, $3)",
 			c.ID, string(c.Registration), micros(now))
 		return err
@@ -46,7 +46,7 @@ func (s *Store) CreateClient(ctx context.Context, now time.Time, c Client) error
 // Client returns a registered client, or NotFound.
 func (s *Store) Client(ctx context.Context, id string) (Client, error) {
 	var c Client
-	err := s.view(ctx, "client", func(q queries) error {
+	err := s.view(ctx, "client", func(ctx context.Context, q queries) error {
 		return q.row(ctx, "SELECT "+clientColumns+" FROM clients WHERE id = $1 AND deleted IS NULL", id).Scan(c.columns()...)
 	})
 	return c, err
@@ -55,11 +55,12 @@ func (s *Store) Client(ctx context.Context, id string) (Client, error) {
 // Clients returns up to limit (at most 1000) clients whose id is greater than after, in the order of their ids' bytes.
 func (s *Store) Clients(ctx context.Context, after string, limit int) ([]Client, error) {
 	k := checks{what: "client"}
+	k.text("after", after)
 	if k.limit(limit); k.err != nil {
 		return nil, k.err
 	}
 	var list []Client
-	err := s.view(ctx, "client", func(q queries) error {
+	err := s.view(ctx, "client", func(ctx context.Context, q queries) error {
 		return q.list(ctx, func(rows *sql.Rows) error {
 			var c Client
 			err := rows.Scan(c.columns()...)
@@ -76,7 +77,7 @@ func (s *Store) UpdateClient(ctx context.Context, now time.Time, c Client) error
 	if err := c.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "client", func(q queries) error {
+	return s.update(ctx, "client", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(Conflict, "client"), `UPDATE clients SET registration = $1, version = version + 1,
 			changed = $2 WHERE id = $3 AND version = $4 AND deleted IS NULL`,
 			string(c.Registration), micros(now), c.ID, c.Version)
@@ -92,7 +93,7 @@ func (s *Store) DeleteClient(ctx context.Context, now time.Time, id string, vers
 	if k.time("now", now); k.err != nil {
 		return k.err
 	}
-	return s.update(ctx, "client", func(q queries) error {
+	return s.update(ctx, "client", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(Conflict, "client"), `UPDATE clients SET registration = '', version = version + 1,
 			changed = $1, deleted = $1 WHERE id = $2 AND version = $3 AND deleted IS NULL`, micros(now), id, version)
 	})

@@ -54,7 +54,7 @@ func (s *Store) CompleteAuthorization(ctx context.Context, now time.Time, a Appr
 	if err := a.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "authorization", func(q queries) error {
+	return s.update(ctx, "authorization", func(ctx context.Context, q queries) error {
 		if err := q.useRequest(ctx, now, a); err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (q queries) useRequest(ctx context.Context, now time.Time, a Approval) erro
 func (s *Store) Code(ctx context.Context, hash Hash) (Code, Grant, error) {
 	var c Code
 	var g Grant
-	err := s.view(ctx, "code", func(q queries) error {
+	err := s.view(ctx, "code", func(ctx context.Context, q queries) error {
 		return q.row(ctx, "SELECT "+codeColumns+", "+grantColumns+` FROM codes c JOIN grants g ON g.id = c.grant_id
 			WHERE c.hash = $1`, hash[:]).Scan(append(c.columns(), g.columns()...)...)
 	})
@@ -124,7 +124,7 @@ func (s *Store) RedeemCode(ctx context.Context, now time.Time, r Redemption) err
 	if err := checkClaims(now, r.Claims); err != nil {
 		return err
 	}
-	return s.update(ctx, "code", func(q queries) error {
+	return s.update(ctx, "code", func(ctx context.Context, q queries) error {
 		g, err := q.lockCode(ctx, now, r.Code)
 		if err != nil {
 			return err

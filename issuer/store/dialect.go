@@ -9,7 +9,6 @@ import (
 
 // dialect is what differs between the two databases. Statements are written once, as PostgreSQL reads them.
 type dialect struct {
-	name string
 	// statement rewrites a statement.
 	statement func(text string) string
 	// migration rewrites the text of a migration, which is written as SQLite reads it.
@@ -24,7 +23,7 @@ type dialect struct {
 	classify func(error) class
 }
 
-// maxTransaction bounds a transaction whose caller's context has no end, or has ended while it commits.
+// maxTransaction bounds a call whose context has no end, and a commit, which its context doesn't.
 const maxTransaction = 30 * time.Second
 
 // maxAttempts is how often a transaction is begun that the database gives up in favour of another.
@@ -87,46 +86,51 @@ func (q queries) list(ctx context.Context, scan func(*sql.Rows) error, text stri
 }
 
 // view runs one query outside of a transaction: it sees one snapshot of everything that was committed.
-func (s *Store) view(ctx context.Context, what string, fn func(queries) error) error {
-	return s.translate(ctx, what, fn(queries{s.dialect, s.readers}))
+func (s *Store) view(ctx context.Context, what string, fn func(context.Context, queries) error) error {
+	limited, cancel := context.WithTimeout(ctx, maxTransaction)
+	defer cancel()
+	return s.translate(ctx, what, fn(limited, queries{s.dialect, s.readers}))
 }
 
 // update runs fn in a transaction and commits it if fn returns nil. fn may run more than once.
 //
 // ctx bounds how long we wait, for a connection, a lock or an answer; it doesn't cut the commit short, whose outcome
 // nobody would know then.
-func (s *Store) update(ctx context.Context, what string, fn func(queries) error) error {
+func (s *Store) update(ctx context.Context, what string, fn func(context.Context, queries) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, fn)
+		err := s.attempt(ctx, maxTransaction, fn)
 		if s.classify(err) != lostRace || attempt == maxAttempts {
 			return s.translate(ctx, what, err)
 		}
 	}
 }
 
-func (s *Store) attempt(ctx context.Context, fn func(queries) error) error {
+// attempt is one try of update. limit bounds what leads to the commit, and then the commit.
+func (s *Store) attempt(ctx context.Context, limit time.Duration, fn func(context.Context, queries) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	conn, err := s.writers.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	// The transaction's context ends with ctx while it waits to begin, and from then on by itself.
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	waiting := context.AfterFunc(ctx, cancel)
+	// The transaction's own context ends with ctx while it waits to begin, and no longer once it has begun.
+	own, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	waiting := context.AfterFunc(ctx, abandon)
 	tx, err := conn.BeginTx(own, s.options)
 	if err != nil {
 		return err
 	}
 	if !waiting() {
 		_ = tx.Rollback()
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
-	defer time.AfterFunc(maxTransaction, cancel).Stop()
-	if err := fn(queries{s.dialect, tx}); err != nil {
+	if err := fn(ctx, queries{s.dialect, tx}); err != nil {
 		_ = tx.Rollback() // the first error says more; a connection that can't roll back is closed by its driver
 		return err
 	}
+	defer time.AfterFunc(limit, abandon).Stop()
 	return tx.Commit()
 }
 

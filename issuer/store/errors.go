@@ -69,7 +69,7 @@ func (d *dialect) translate(ctx context.Context, what string, err error) error {
 	switch d.classify(err) {
 	case uniqueViolation:
 		return refused(Conflict, what)
-	case foreignKeyViolation:
+	case noSuchRow:
 		return refused(NotFound, what)
 	}
 	return &Error{Reason: Unavailable, What: what, Err: err}
@@ -79,10 +79,10 @@ func (d *dialect) translate(ctx context.Context, what string, err error) error {
 type class int
 
 const (
-	otherFailure        class = iota
-	uniqueViolation           // a row with this key exists
-	foreignKeyViolation       // the row that it belongs to doesn't exist
-	lostRace                  // the database gave up this transaction in favour of another: do it again
+	otherFailure    class = iota
+	uniqueViolation       // a row with this key exists
+	noSuchRow             // the row that it names doesn't exist
+	lostRace              // the database gave up this transaction in favour of another: do it again
 )
 
 // otherwise returns refusal if err is that there was no row.

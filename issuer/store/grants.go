@@ -75,7 +75,7 @@ func (s *Store) CreateGrant(ctx context.Context, now time.Time, g Grant, first *
 	if err := checkClaims(now, claims); err != nil {
 		return err
 	}
-	return s.update(ctx, "grant", func(q queries) error {
+	return s.update(ctx, "grant", func(ctx context.Context, q queries) error {
 		if err := q.claim(ctx, claims); err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (q queries) insertGrant(ctx context.Context, now time.Time, g Grant) error 
 // Grant returns a grant, revoked and expired ones too, or NotFound.
 func (s *Store) Grant(ctx context.Context, id string) (Grant, error) {
 	var g Grant
-	err := s.view(ctx, "grant", func(q queries) error {
+	err := s.view(ctx, "grant", func(ctx context.Context, q queries) error {
 		return q.row(ctx, "SELECT "+grantColumns+" FROM grants g WHERE g.id = $1", id).Scan(g.columns()...)
 	})
 	return g, err
@@ -134,6 +134,7 @@ func (p Parties) where(n int) (condition string, args []any, err error) {
 // revoked and expired ones too.
 func (s *Store) Grants(ctx context.Context, p Parties, after string, limit int) ([]Grant, error) {
 	k := checks{what: "grant"}
+	k.text("after", after)
 	if k.limit(limit); k.err != nil {
 		return nil, k.err
 	}
@@ -142,7 +143,7 @@ func (s *Store) Grants(ctx context.Context, p Parties, after string, limit int) 
 		return nil, err
 	}
 	var list []Grant
-	err = s.view(ctx, "grant", func(q queries) error {
+	err = s.view(ctx, "grant", func(ctx context.Context, q queries) error {
 		return q.list(ctx, func(rows *sql.Rows) error {
 			var g Grant
 			err := rows.Scan(g.columns()...)
@@ -163,7 +164,7 @@ func (s *Store) RevokeGrant(ctx context.Context, now time.Time, id, why string) 
 	if err := checkWhy(now, why); err != nil {
 		return err
 	}
-	return s.update(ctx, "grant", func(q queries) error { return q.revoke(ctx, now, id, why) })
+	return s.update(ctx, "grant", func(ctx context.Context, q queries) error { return q.revoke(ctx, now, id, why) })
 }
 
 func checkWhy(now time.Time, why string) error {
@@ -193,7 +194,7 @@ func (s *Store) RevokeGrants(ctx context.Context, now time.Time, p Parties, why 
 		return 0, err
 	}
 	var n int64
-	err = s.update(ctx, "grant", func(q queries) (err error) {
+	err = s.update(ctx, "grant", func(ctx context.Context, q queries) (err error) {
 		n, err = q.exec(ctx, `UPDATE grants SET revoked = $1, revoked_why = $2 WHERE id IN (SELECT g.id FROM grants g
 			WHERE g.revoked IS NULL AND g.expires > $1 AND `+condition+" ORDER BY g.id LIMIT $3"+lockRow+")",
 			append([]any{micros(now), why, limit}, args...)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"time"
 )
 
 //go:embed migrations/*.sql
@@ -30,6 +31,9 @@ func migrations() ([]string, error) {
 	return texts, nil
 }
 
+// maxMigration bounds the migration of a database, together with the time that we wait for another node's.
+const maxMigration = time.Hour
+
 // migrate brings the database to the version of the last of texts, or refuses one that is beyond it. All migrations are
 // one transaction: a node that dies on the way leaves what was there before.
 func (s *Store) migrate(ctx context.Context, texts []string) error {
@@ -41,7 +45,7 @@ func (s *Store) migrate(ctx context.Context, texts []string) error {
 	if version == len(texts) {
 		return nil
 	}
-	return s.update(ctx, "schema", func(q queries) error {
+	err = s.attempt(ctx, maxMigration, func(ctx context.Context, q queries) error {
 		if q.lockSchema != "" {
 			if _, err := q.exec(ctx, q.lockSchema); err != nil {
 				return err
@@ -56,6 +60,7 @@ func (s *Store) migrate(ctx context.Context, texts []string) error {
 		}
 		return q.apply(ctx, version, texts)
 	})
+	return s.translate(ctx, "schema", err)
 }
 
 // schemaVersion is 0 for an empty database.

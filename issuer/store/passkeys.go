@@ -40,7 +40,7 @@ func (s *Store) AddPasskey(ctx context.Context, now time.Time, p Passkey) error 
 	if err := p.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "passkey", func(q queries) error { return q.insertPasskey(ctx, now, p) })
+	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error { return q.insertPasskey(ctx, now, p) })
 }
 
 func (q queries) insertPasskey(ctx context.Context, now time.Time, p Passkey) error {
@@ -53,7 +53,7 @@ func (q queries) insertPasskey(ctx context.Context, now time.Time, p Passkey) er
 func (s *Store) Passkey(ctx context.Context, id []byte) (Passkey, User, error) {
 	var p Passkey
 	var u User
-	err := s.view(ctx, "passkey", func(q queries) error {
+	err := s.view(ctx, "passkey", func(ctx context.Context, q queries) error {
 		err := q.row(ctx, "SELECT "+passkeyColumns+", "+userColumns+` FROM passkeys p JOIN users u ON u.id = p.user_id
 			WHERE p.id = $1`, id).Scan(append(p.columns(), u.columns()...)...)
 		return enabled(err, u)
@@ -75,7 +75,7 @@ func enabled(err error, u User) error {
 // Passkeys returns a user's passkeys, at most 1000, oldest first.
 func (s *Store) Passkeys(ctx context.Context, userID string) ([]Passkey, error) {
 	var list []Passkey
-	err := s.view(ctx, "passkey", func(q queries) error {
+	err := s.view(ctx, "passkey", func(ctx context.Context, q queries) error {
 		return q.list(ctx, func(rows *sql.Rows) error {
 			var p Passkey
 			err := rows.Scan(p.columns()...)
@@ -88,12 +88,12 @@ func (s *Store) Passkeys(ctx context.Context, userID string) ([]Passkey, error) 
 
 // UsePasskey notes a use: p's SignCount and Credential replace the stored ones if the stored count is still was.
 // Conflict: another use was faster, or the passkey is gone. Whether the count may stay or fall is the caller's to say
-// (WebAuthn Level 3, section 7.2, step 22).
+// (WebAuthn Level 3, section 6.1.1).
 func (s *Store) UsePasskey(ctx context.Context, now time.Time, p Passkey, was int64) error {
 	if err := p.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "passkey", func(q queries) error {
+	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(Conflict, "passkey"), `UPDATE passkeys SET credential = $1, sign_count = $2, used = $3
 			WHERE id = $4 AND user_id = $5 AND sign_count = $6`,
 			string(p.Credential), p.SignCount, micros(now), p.ID, p.UserID, was)
@@ -102,7 +102,7 @@ func (s *Store) UsePasskey(ctx context.Context, now time.Time, p Passkey, was in
 
 // DeletePasskey deletes a passkey of a user. NotFound.
 func (s *Store) DeletePasskey(ctx context.Context, userID string, id []byte) error {
-	return s.update(ctx, "passkey", func(q queries) error {
+	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(NotFound, "passkey"), "DELETE FROM passkeys WHERE id = $1 AND user_id = $2", id, userID)
 	})
 }
@@ -125,7 +125,7 @@ func (s *Store) CreateInvitation(ctx context.Context, now time.Time, i Invitatio
 	if k.after("Expires", i.Expires, now); k.err != nil {
 		return k.err
 	}
-	return s.update(ctx, "invitation", func(q queries) error {
+	return s.update(ctx, "invitation", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "INSERT INTO invitations (hash, user_id, created, expires) VALUES ($1, $2, $3, $4)",
 			i.Hash[:], i.UserID, micros(now), micros(i.Expires))
 		return err
@@ -136,7 +136,7 @@ func (s *Store) CreateInvitation(ctx context.Context, now time.Time, i Invitatio
 func (s *Store) Invitation(ctx context.Context, now time.Time, hash Hash) (Invitation, User, error) {
 	var i Invitation
 	var u User
-	err := s.view(ctx, "invitation", func(q queries) (err error) {
+	err := s.view(ctx, "invitation", func(ctx context.Context, q queries) (err error) {
 		i, u, err = q.invitation(ctx, now, hash, "")
 		return err
 	})
@@ -168,7 +168,7 @@ func (s *Store) Enrol(ctx context.Context, now time.Time, invitation Hash, p Pas
 	if err := p.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "passkey", func(q queries) error {
+	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error {
 		i, _, err := q.invitation(ctx, now, invitation, lockRow)
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,12 +22,11 @@ const (
 )
 
 var postgresDialect = dialect{
-	name:      "PostgreSQL",
 	statement: func(text string) string { return text },
 	migration: postgresTypes.Replace,
 	hasSchema: `SELECT count(*) FROM information_schema.tables
 		WHERE table_schema = current_schema() AND table_name = 'schema_version'`,
-	lockSchema: "SELECT pg_advisory_xact_lock(7308895158)", // "holdfast" on a telephone's keys, cut to size; ours alone
+	lockSchema: "SELECT pg_advisory_xact_lock(46533278)", // any number, as long as nobody else in this database takes it
 	// Whatever the database's default is. The package comment says why this level is enough.
 	options:  &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 	classify: classifyPostgres,
@@ -47,7 +45,8 @@ func openPostgres(dsn string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: postgres: %w", err) // the driver leaves the password out
 	}
-	// A node that vanished without a word holds the lock of one grant until the server notices.
+	// A node that vanished without a word holds the lock of one grant until the server notices. PgBouncer has to be told to
+	// ignore this parameter.
 	if _, ok := cfg.RuntimeParams["idle_in_transaction_session_timeout"]; !ok {
 		cfg.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(maxTransaction.Milliseconds(), 10)
 	}
@@ -59,24 +58,24 @@ func openPostgres(dsn string) (*Store, error) {
 	return &Store{dialect: &postgresDialect, writers: db, readers: db}, nil
 }
 
-// poolLimit takes pool_max_conns out of the DSN, which is read here and not by the server.
+// poolLimit takes pool_max_conns out of the DSN, which is read here and not by the server. The rest stays as it is
+// written: libpq and HTML forms differ in what they take a plus sign for.
 func poolLimit(dsn string) (rest string, limit int, err error) {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return "", 0, errors.New("store: postgres: not a URL") // the error would quote the password
+	rest, query, _ := strings.Cut(dsn, "?")
+	limit = defaultConnections
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		text, ours := strings.CutPrefix(pair, "pool_max_conns=")
+		if !ours {
+			kept = append(kept, pair)
+			continue
+		}
+		limit, err = strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > maxConnections {
+			return "", 0, fmt.Errorf("store: postgres: pool_max_conns is not 1 to %d", maxConnections)
+		}
 	}
-	query := u.Query()
-	text := query.Get("pool_max_conns")
-	if text == "" {
-		return dsn, defaultConnections, nil
-	}
-	limit, err = strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > maxConnections {
-		return "", 0, fmt.Errorf("store: postgres: pool_max_conns is not 1 to %d", maxConnections)
-	}
-	query.Del("pool_max_conns")
-	u.RawQuery = query.Encode()
-	return u.String(), limit, nil
+	return rest + "?" + strings.Join(kept, "&"), limit, nil
 }
 
 func classifyPostgres(err error) class {
@@ -87,8 +86,9 @@ func classifyPostgres(err error) class {
 	switch e.Code {
 	case "23505": // unique_violation
 		return uniqueViolation
-	case "23503": // foreign_key_violation
-		return foreignKeyViolation
+	case "23503", // foreign_key_violation
+		"22021": // character_not_in_repertoire: text that no row can have, as a NUL
+		return noSuchRow
 	case "40001", "40P01": // serialization_failure, deadlock_detected
 		return lostRace
 	}

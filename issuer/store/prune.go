@@ -50,7 +50,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		return 0, k.err
 	}
 	var total int64
-	err := s.update(ctx, "pruning", func(q queries) error {
+	err := s.update(ctx, "pruning", func(ctx context.Context, q queries) error {
 		total = 0
 		for _, p := range prunings {
 			n, err := q.exec(ctx, p.statement, micros(now.Add(-p.margin)), limit)

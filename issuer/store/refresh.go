@@ -53,7 +53,7 @@ const RevokedForReuse = "refresh token reuse"
 func (s *Store) RefreshToken(ctx context.Context, hash Hash) (RefreshToken, Grant, error) {
 	var t RefreshToken
 	var g Grant
-	err := s.view(ctx, refreshToken, func(q queries) error {
+	err := s.view(ctx, refreshToken, func(ctx context.Context, q queries) error {
 		return q.row(ctx, "SELECT "+refreshColumns+", "+grantColumns+` FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id
 			WHERE t.hash = $1`, hash[:]).Scan(append(t.columns(), g.columns()...)...)
 	})
@@ -126,7 +126,7 @@ func (s *Store) Rotate(ctx context.Context, now time.Time, r Rotation) (Outcome,
 	}
 	var outcome Outcome
 	var token RefreshToken
-	err := s.update(ctx, refreshToken, func(q queries) (err error) {
+	err := s.update(ctx, refreshToken, func(ctx context.Context, q queries) (err error) {
 		outcome, token, err = q.rotate(ctx, now, r)
 		return err
 	})

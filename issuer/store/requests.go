@@ -40,7 +40,7 @@ func (s *Store) PushRequest(ctx context.Context, now time.Time, p PushedRequest,
 	if err := checkClaims(now, claims); err != nil {
 		return err
 	}
-	return s.update(ctx, "pushed request", func(q queries) error {
+	return s.update(ctx, "pushed request", func(ctx context.Context, q queries) error {
 		if err := q.claim(ctx, claims); err != nil {
 			return err
 		}
@@ -51,10 +51,10 @@ func (s *Store) PushRequest(ctx context.Context, now time.Time, p PushedRequest,
 }
 
 // PushedRequest returns a pushed request without using it up: visiting it any number of times is no use (RFC 9126,
-// section 7.3). NotFound, Used, Expired. The caller compares the client.
+// section 4). NotFound, Used, Expired. The caller compares the client.
 func (s *Store) PushedRequest(ctx context.Context, now time.Time, handle Hash) (PushedRequest, error) {
 	var p PushedRequest
-	err := s.view(ctx, "pushed request", func(q queries) error {
+	err := s.view(ctx, "pushed request", func(ctx context.Context, q queries) error {
 		err := q.row(ctx, "SELECT "+pushedColumns+" FROM pushed_requests WHERE handle = $1", handle[:]).Scan(p.columns()...)
 		if err != nil {
 			return err
@@ -116,7 +116,7 @@ func (s *Store) CreateInteraction(ctx context.Context, now time.Time, i Interact
 	if k.after("Expires", i.Expires, now); k.err != nil {
 		return k.err
 	}
-	return s.update(ctx, "interaction", func(q queries) error {
+	return s.update(ctx, "interaction", func(ctx context.Context, q queries) error {
 		if i.PushedRequest != (Hash{}) {
 			if err := q.pushedUsable(ctx, now, i.PushedRequest); err != nil {
 				return err
@@ -143,7 +143,7 @@ func (q queries) pushedUsable(ctx context.Context, now time.Time, handle Hash) e
 // Used if it has ended, Expired.
 func (s *Store) Interaction(ctx context.Context, now time.Time, id, cookie Hash) (Interaction, error) {
 	var i Interaction
-	err := s.view(ctx, "interaction", func(q queries) error {
+	err := s.view(ctx, "interaction", func(ctx context.Context, q queries) error {
 		err := q.row(ctx, "SELECT "+interactionColumns+" FROM interactions WHERE id = $1 AND cookie = $2",
 			id[:], cookie[:]).Scan(i.columns()...)
 		if err != nil {
@@ -165,7 +165,7 @@ func (s *Store) UpdateInteraction(ctx context.Context, now time.Time, i Interact
 	if k.time("now", now); k.err != nil {
 		return k.err
 	}
-	return s.update(ctx, "interaction", func(q queries) error {
+	return s.update(ctx, "interaction", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(Conflict, "interaction"), `UPDATE interactions SET state = $1, version = version + 1
 			WHERE id = $2 AND cookie = $3 AND version = $4 AND ended IS NULL AND expires > $5`,
 			string(i.State), i.ID[:], i.Cookie[:], i.Version, micros(now))
@@ -180,11 +180,11 @@ func (s *Store) EndInteraction(ctx context.Context, now time.Time, i Interaction
 	if k.time("now", now); k.err != nil {
 		return k.err
 	}
-	return s.update(ctx, "interaction", func(q queries) error { return q.end(ctx, now, i) })
+	return s.update(ctx, "interaction", func(ctx context.Context, q queries) error { return q.end(ctx, now, i) })
 }
 
 // end ends an interaction and uses up its pushed request, as it is stored and not as the caller remembers it. That one's
-// expiry doesn't matter any more: it was visited in time (RFC 9126, section 2.2).
+// expiry doesn't matter any more: it was visited in time (RFC 9126, section 4).
 func (q queries) end(ctx context.Context, now time.Time, i Interaction) error {
 	var pushed Hash
 	err := q.row(ctx, `UPDATE interactions SET ended = $1, version = version + 1

@@ -13,7 +13,7 @@ func (s *Store) RevokeAccessToken(ctx context.Context, jti string, until time.Ti
 	if k.time("until", until); k.err != nil {
 		return k.err
 	}
-	return s.update(ctx, "access token", func(q queries) error {
+	return s.update(ctx, "access token", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "INSERT INTO revoked_tokens (jti, until) VALUES ($1, $2) ON CONFLICT DO NOTHING",
 			jti, micros(until))
 		return err
@@ -23,7 +23,7 @@ func (s *Store) RevokeAccessToken(ctx context.Context, jti string, until time.Ti
 // TokenRevoked tells whether an access token was revoked, or the grant that it came of. A grant that isn't stored counts
 // as revoked: grants outlive their tokens. grantID is "" for a token without one, as of client_credentials.
 func (s *Store) TokenRevoked(ctx context.Context, jti, grantID string) (revoked bool, err error) {
-	err = s.view(ctx, "access token", func(q queries) error {
+	err = s.view(ctx, "access token", func(ctx context.Context, q queries) error {
 		return q.row(ctx, `SELECT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = $1)
 			OR ($2 <> '' AND NOT EXISTS (SELECT 1 FROM grants WHERE id = $2 AND revoked IS NULL))`,
 			jti, grantID).Scan(&revoked)

@@ -28,7 +28,7 @@ func (s *Store) CreateSession(ctx context.Context, now time.Time, e Session) err
 	if k.after("Expires", e.Expires, now); k.err != nil {
 		return k.err
 	}
-	return s.update(ctx, "session", func(q queries) error {
+	return s.update(ctx, "session", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, `INSERT INTO sessions (cookie, user_id, authentication, auth_time, created, expires)
 			VALUES ($1, $2, $3, $4, $5, $6)`,
 			e.Cookie[:], e.UserID, string(e.Authentication), micros(e.AuthTime), micros(now), micros(e.Expires))
@@ -40,7 +40,7 @@ func (s *Store) CreateSession(ctx context.Context, now time.Time, e Session) err
 func (s *Store) Session(ctx context.Context, now time.Time, cookie Hash) (Session, User, error) {
 	var e Session
 	var u User
-	err := s.view(ctx, "session", func(q queries) error {
+	err := s.view(ctx, "session", func(ctx context.Context, q queries) error {
 		err := q.row(ctx, "SELECT s.cookie, s.user_id, s.authentication, s.auth_time, s.created, s.expires, "+userColumns+
 			" FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.cookie = $1", cookie[:]).
 			Scan(append([]any{scanHash{&e.Cookie}, &e.UserID, scanJSON{&e.Authentication}, scanMicros{&e.AuthTime},
@@ -61,7 +61,7 @@ func (s *Store) Session(ctx context.Context, now time.Time, cookie Hash) (Sessio
 
 // DeleteSession ends a session, for logging out. One that isn't there is no error.
 func (s *Store) DeleteSession(ctx context.Context, cookie Hash) error {
-	return s.update(ctx, "session", func(q queries) error {
+	return s.update(ctx, "session", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "DELETE FROM sessions WHERE cookie = $1", cookie[:])
 		return err
 	})
@@ -70,7 +70,7 @@ func (s *Store) DeleteSession(ctx context.Context, cookie Hash) error {
 // DeleteSessions ends all sessions of a user, and returns how many there were.
 func (s *Store) DeleteSessions(ctx context.Context, userID string) (int, error) {
 	var n int64
-	err := s.update(ctx, "session", func(q queries) (err error) {
+	err := s.update(ctx, "session", func(ctx context.Context, q queries) (err error) {
 		n, err = q.exec(ctx, "DELETE FROM sessions WHERE user_id = $1", userID)
 		return err
 	})
@@ -109,7 +109,7 @@ func (s *Store) PutConsent(ctx context.Context, now time.Time, c Consent) error 
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, "consent", func(q queries) error {
+	return s.update(ctx, "consent", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "INSERT INTO consents ("+consentColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (user_id, client_id) DO UPDATE SET scope = excluded.scope, details = excluded.details,
 			granted = excluded.granted, until = excluded.until`,
@@ -121,7 +121,7 @@ func (s *Store) PutConsent(ctx context.Context, now time.Time, c Consent) error 
 // Consent returns what a user has let a client have. NotFound, Expired.
 func (s *Store) Consent(ctx context.Context, now time.Time, userID, clientID string) (Consent, error) {
 	var c Consent
-	err := s.view(ctx, "consent", func(q queries) error {
+	err := s.view(ctx, "consent", func(ctx context.Context, q queries) error {
 		err := q.row(ctx, "SELECT "+consentColumns+" FROM consents WHERE user_id = $1 AND client_id = $2", userID, clientID).
 			Scan(c.columns()...)
 		if err == nil && !now.Before(c.Until) {
@@ -138,7 +138,7 @@ func (s *Store) Consent(ctx context.Context, now time.Time, userID, clientID str
 // Consents returns the consents of a user, at most 1000, by client id; expired ones too, until they are pruned.
 func (s *Store) Consents(ctx context.Context, userID string) ([]Consent, error) {
 	var list []Consent
-	err := s.view(ctx, "consent", func(q queries) error {
+	err := s.view(ctx, "consent", func(ctx context.Context, q queries) error {
 		return q.list(ctx, func(rows *sql.Rows) error {
 			var c Consent
 			err := rows.Scan(c.columns()...)
@@ -152,7 +152,7 @@ func (s *Store) Consents(ctx context.Context, userID string) ([]Consent, error) 
 // DeleteConsent takes a consent back. One that isn't there is no error. Grants that came of it are not revoked by this:
 // see [Store.RevokeGrants].
 func (s *Store) DeleteConsent(ctx context.Context, userID, clientID string) error {
-	return s.update(ctx, "consent", func(q queries) error {
+	return s.update(ctx, "consent", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "DELETE FROM consents WHERE user_id = $1 AND client_id = $2", userID, clientID)
 		return err
 	})

@@ -53,7 +53,7 @@ func (s *Store) AddSigningKey(ctx context.Context, now time.Time, k SigningKey) 
 		return SigningKey{}, err
 	}
 	var stored SigningKey
-	err := s.update(ctx, "signing key", func(q queries) error {
+	err := s.update(ctx, "signing key", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "INSERT INTO signing_keys ("+signingKeyColumns+`)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (algorithm, period) DO NOTHING`,
 			k.KeyID, k.Algorithm, k.Period, k.Sealed, string(k.Public), micros(now), micros(k.PublishFrom), micros(k.SignFrom),
@@ -74,7 +74,7 @@ func (s *Store) AddSigningKey(ctx context.Context, now time.Time, k SigningKey) 
 // they are pruned.
 func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 	var list []SigningKey
-	err := s.view(ctx, "signing key", func(q queries) error {
+	err := s.view(ctx, "signing key", func(ctx context.Context, q queries) error {
 		return q.list(ctx, func(rows *sql.Rows) error {
 			var k SigningKey
 			err := rows.Scan(k.columns()...)
@@ -87,7 +87,7 @@ func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 
 // DeleteSigningKey withdraws a key that must no longer be trusted. Its period is then free for another. NotFound.
 func (s *Store) DeleteSigningKey(ctx context.Context, kid string) error {
-	return s.update(ctx, "signing key", func(q queries) error {
+	return s.update(ctx, "signing key", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(NotFound, "signing key"), "DELETE FROM signing_keys WHERE kid = $1", kid)
 	})
 }

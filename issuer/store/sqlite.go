@@ -22,7 +22,6 @@ const busyTimeout = 10 * time.Second
 const maxReaders = 8
 
 var sqliteDialect = dialect{
-	name:      "SQLite",
 	statement: func(text string) string { return numbered(withoutRowLocks.Replace(text)) },
 	migration: func(text string) string { return text },
 	hasSchema: "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'",
@@ -91,24 +90,15 @@ func parseSynchronous(query string) (string, error) {
 
 // createFile makes the file if it isn't there, and refuses one that others may read or write: SQLite gives the files
 // beside it the same mode.
-//
-// A file that exists is not opened here: closing it would drop the locks that other connections of this process hold
-// on it.
 func createFile(file string) error {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if err == nil {
-			return f.Close()
-		}
-		if !errors.Is(err, fs.ErrExist) {
+		if err := linkEmpty(file); err != nil {
 			return fmt.Errorf("store: sqlite: %w", err)
 		}
-		info, err = os.Stat(file) // another issuer was faster
-		if err != nil {
-			return fmt.Errorf("store: sqlite: %w", err)
-		}
-	} else if err != nil {
+		info, err = os.Stat(file)
+	}
+	if err != nil {
 		return fmt.Errorf("store: sqlite: %w", err)
 	}
 	if !info.Mode().IsRegular() {
@@ -116,6 +106,23 @@ func createFile(file string) error {
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return &Error{Reason: Exposed, What: "database file"}
+	}
+	return nil
+}
+
+// linkEmpty makes an empty file that only we may read, unless another was faster. It has this name only after we have
+// closed it: a process that closes a file drops all its locks on that file, those of SQLite's connections too.
+func linkEmpty(file string) error {
+	empty, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(empty.Name())
+	if err := empty.Close(); err != nil {
+		return err
+	}
+	if err := os.Link(empty.Name(), file); !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	return nil
 }
@@ -145,7 +152,7 @@ func classifySQLite(err error) class {
 	case sqlitePrimaryKey, sqliteUnique:
 		return uniqueViolation
 	case sqliteForeignKey:
-		return foreignKeyViolation
+		return noSuchRow
 	}
 	return otherFailure
 }

@@ -16,6 +16,9 @@
 // promise. A method that returned Unavailable, or never returned, has done all that it says, or nothing. That is why a
 // lost rotation can be repeated: see [Store.Rotate].
 //
+// A file belongs on a local disk. To copy it, use SQLite's own backup, in another process: a process that opens and
+// closes the file itself drops the locks that keep others from writing at the same time.
+//
 // The store reads no clock. The caller's now decides what is expired, and is what is stored; one database may serve
 // nodes whose clocks differ. Which use comes first never depends on clocks, only on the database. Expiries and the times
 // in [Rotation] are as sharp as the clocks agree. Nothing is pruned before it has been expired for [PruneMargin], so that
@@ -58,7 +61,8 @@ type Store struct {
 
 // Open opens a database and migrates it, while others who open it wait:
 //
-//	sqlite:FILE                 a file, made with mode 0600; a mode that lets others in is refused as Exposed
+//	sqlite:FILE                 a file, made with mode 0600; a mode that lets others in is refused as Exposed. No question
+//	                            mark in its name
 //	sqlite:FILE?synchronous=normal
 //	                            the same, and a power cut may take the last transactions with it
 //	sqlite::memory:             an empty database of this Store's own, which goes with it
@@ -103,7 +107,7 @@ func (s *Store) Close() error {
 // Ping tells whether the database answers, for a readiness probe. It doesn't tell whether it can be written to: a full
 // disk shows with the first change.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.view(ctx, "database", func(q queries) error {
+	return s.view(ctx, "database", func(ctx context.Context, q queries) error {
 		var one int
 		return q.row(ctx, "SELECT 1").Scan(&one)
 	})

@@ -32,8 +32,8 @@ func (u *User) check(now time.Time) error {
 	return k.err
 }
 
-// flag is how a truth is stored.
-func flag(b bool) int64 {
+// truth is how a truth is stored.
+func truth(b bool) int64 {
 	if b {
 		return 1
 	}
@@ -45,9 +45,9 @@ func (s *Store) CreateUser(ctx context.Context, now time.Time, u User) error {
 	if err := u.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "user", func(q queries) error {
+	return s.update(ctx, "user", func(ctx context.Context, q queries) error {
 		_, err := q.exec(ctx, "INSERT INTO users (id, name, display_name, disabled, version, created, changed) VALUES ($1, $2, $3, $4, 1, $5, $5)",
-			u.ID, u.Name, u.DisplayName, flag(u.Disabled), micros(now))
+			u.ID, u.Name, u.DisplayName, truth(u.Disabled), micros(now))
 		return err
 	})
 }
@@ -64,7 +64,7 @@ func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
 
 func (s *Store) user(ctx context.Context, condition, arg string) (User, error) {
 	var u User
-	err := s.view(ctx, "user", func(q queries) error {
+	err := s.view(ctx, "user", func(ctx context.Context, q queries) error {
 		return q.row(ctx, "SELECT "+userColumns+" FROM users u WHERE "+condition, arg).Scan(u.columns()...)
 	})
 	return u, err
@@ -73,11 +73,12 @@ func (s *Store) user(ctx context.Context, condition, arg string) (User, error) {
 // Users returns up to limit (at most 1000) users whose id is greater than after, in the order of their ids' bytes.
 func (s *Store) Users(ctx context.Context, after string, limit int) ([]User, error) {
 	k := checks{what: "user"}
+	k.text("after", after)
 	if k.limit(limit); k.err != nil {
 		return nil, k.err
 	}
 	var list []User
-	err := s.view(ctx, "user", func(q queries) error {
+	err := s.view(ctx, "user", func(ctx context.Context, q queries) error {
 		return q.list(ctx, func(rows *sql.Rows) error {
 			var u User
 			err := rows.Scan(u.columns()...)
@@ -94,17 +95,17 @@ func (s *Store) UpdateUser(ctx context.Context, now time.Time, u User) error {
 	if err := u.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "user", func(q queries) error {
+	return s.update(ctx, "user", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(Conflict, "user"), `UPDATE users SET name = $1, display_name = $2, disabled = $3,
 			version = version + 1, changed = $4 WHERE id = $5 AND version = $6`,
-			u.Name, u.DisplayName, flag(u.Disabled), micros(now), u.ID, u.Version)
+			u.Name, u.DisplayName, truth(u.Disabled), micros(now), u.ID, u.Version)
 	})
 }
 
 // DeleteUser deletes a user with its passkeys, login sessions, invitations and consents, if its Version is still version;
 // otherwise Conflict. Its grants are not revoked by this: see [Store.RevokeGrants].
 func (s *Store) DeleteUser(ctx context.Context, id string, version int64) error {
-	return s.update(ctx, "user", func(q queries) error {
+	return s.update(ctx, "user", func(ctx context.Context, q queries) error {
 		return q.must(ctx, refused(Conflict, "user"), "DELETE FROM users WHERE id = $1 AND version = $2", id, version)
 	})
 }
