@@ -94,8 +94,6 @@ func (c *requestCommand) check() error {
 		return usagef("give --issuer or --token-file, not both")
 	case c.TokenFile != "" && c.Key == "" && c.Scheme != "mtls":
 		return usagef("--token-file needs --key, the key that the token is bound to")
-	case c.TokenFile == "" && c.Scheme == "mtls":
-		return usagef("--scheme mtls needs --token-file, a token that is bound to the certificate")
 	case c.Key != "" && c.Scheme == "mtls":
 		return usagef("with --scheme mtls the certificate is the key: leave out --key")
 	case c.TokenFile != "" && (c.Client != "" || c.SecretFile != "" || c.ClientKey != "" || c.Resource != "" && !c.ResourceMetadata || len(c.Scope) > 0):

@@ -13,8 +13,7 @@ import (
 	"github.com/holdfast-project/holdfast/internal/jws"
 )
 
-// cmdBoundToken writes a token that the issuer's key signed and that is bound to a certificate: the issuer itself binds
-// none to certificates.
+// cmdBoundToken writes a token of another issuer, whose keys are in outside.jwks, that is bound to a certificate.
 func cmdBoundToken(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: boundtoken FILE CERTIFICATE")
@@ -25,11 +24,11 @@ func cmdBoundToken(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	ts.Check(err)
-	signer, err := openSigner(ts.MkAbs("issuer.jwk"))
+	signer, err := openSigner(ts.MkAbs("outside.jwk"))
 	ts.Check(err)
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
-		"iss": "https://" + ts.Getenv("ISSUER"), "aud": "https://api.example", "sub": "app", "client_id": "app", "jti": "1",
+		"iss": "https://other.example", "aud": "https://api.example", "sub": "app", "client_id": "app", "jti": "1",
 		"iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "cnf": map[string]string{"x5t#S256": certbound.ThumbprintOf(cert).String()},
 	})
 	ts.Check(err)

@@ -146,14 +146,16 @@ func cmdServers(ts *testscript.TestScript, _ bool, args []string) {
 	cmdFront(ts, false, []string{"ISSUER", "GATEWAY"})
 	cmdUpstream(ts, false, []string{"UPSTREAM"})
 	cmdFifo(ts, false, []string{"issuer.ready", "gateway.ready"})
-	for _, f := range []string{"issuer.jwk", "client.jwk"} {
+	for _, f := range []string{"resource.jwk", "client.jwk", "outside.jwk"} {
 		inProcess(ts, "key", "new", ts.MkAbs(f))
 	}
 	for _, f := range []string{"nonce.secret", "client.secret"} {
 		inProcess(ts, "key", "secret", ts.MkAbs(f))
 	}
-	set := inProcess(ts, "key", "show", "--jwks", ts.MkAbs("client.jwk"))
-	ts.Check(os.WriteFile(ts.MkAbs("client.jwks"), set, 0o600))
+	for _, name := range []string{"client", "outside"} {
+		set := inProcess(ts, "key", "show", "--jwks", ts.MkAbs(name+".jwk"))
+		ts.Check(os.WriteFile(ts.MkAbs(name+".jwks"), set, 0o600))
+	}
 	env := []string{
 		"HOLDFAST_ISSUER_URL=http://" + ts.Getenv("ISSUER"),
 		"HOLDFAST_GATEWAY_EXTERNAL_ORIGIN=http://" + ts.Getenv("GATEWAY"),

@@ -35,10 +35,13 @@ func (c *requestCommand) source(ctx context.Context, base http.RoundTripper, sig
 	if err != nil {
 		return nil, err
 	}
-	t := &holdfast.Transport{Base: watch.around(base, "token request"), Signer: signer, Scheme: scheme,
-		Preregistered: c.Preregistered, Trace: watch.trace("token request")}
+	client := &http.Client{Transport: watch.around(base, "token request"), CheckRedirect: noRedirect}
+	if c.Scheme != "mtls" { // there, the connection is the proof
+		client.Transport = &holdfast.Transport{Base: client.Transport, Signer: signer, Scheme: scheme,
+			Preregistered: c.Preregistered, Trace: watch.trace("token request")}
+	}
 	g := &grant{
-		ctx:    context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: t, CheckRedirect: noRedirect}),
+		ctx:    context.WithValue(ctx, oauth2.HTTPClient, client),
 		issuer: c.Issuer,
 		config: clientcredentials.Config{ClientID: c.Client, TokenURL: endpoint, Scopes: c.Scope, EndpointParams: url.Values{}},
 	}
@@ -51,13 +54,18 @@ func (c *requestCommand) source(ctx context.Context, base http.RoundTripper, sig
 		return g, err
 	}
 	g.config.AuthStyle = oauth2.AuthStyleInHeader
-	g.config.ClientSecret, err = c.secret()
+	if g.config.ClientSecret, err = c.secret(); g.config.ClientSecret == "" && err == nil {
+		g.config.AuthStyle = oauth2.AuthStyleInParams // client_id alone
+	}
 	return g, err
 }
 
 func (c *requestCommand) secret() (string, error) {
 	if s, ok := os.LookupEnv("HOLDFAST_REQUEST_SECRET"); ok && c.SecretFile == "" {
 		return s, nil
+	}
+	if c.SecretFile == "" && c.Scheme == "mtls" {
+		return "", nil // the certificate may authenticate the client, too (RFC 8705, section 2)
 	}
 	if c.SecretFile == "" {
 		return "", usagef("give --secret-file, HOLDFAST_REQUEST_SECRET or --client-key to authenticate the client with")
