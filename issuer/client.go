@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -44,15 +43,14 @@ type client struct {
 // uses tells whether a client may use a grant type.
 func (c *client) uses(g GrantType) bool { return slices.Contains(c.Grants, g) }
 
-// client finds a client by its id. One that isn't known is nil.
-func (s *Server) client(_ context.Context, id string) (*client, error) { return s.clients[id], nil }
+var errNoID = errors.New("issuer: a client needs an ID of visible ASCII")
 
 // newClients checks the clients and copies them, by id.
 func newClients(list []Client) (map[string]*client, error) {
 	clients := make(map[string]*client, len(list))
 	for _, c := range list {
 		if !isVisible(c.ID) {
-			return nil, errors.New("issuer: a client needs an ID of visible ASCII")
+			return nil, errNoID
 		}
 		if clients[c.ID] != nil {
 			return nil, fmt.Errorf("issuer: client %s: ID used twice", c.ID)

@@ -62,7 +62,8 @@ type Config struct {
 	Store *store.Store
 	// Keys sign tokens. Required.
 	Keys *signing.Ring
-	// Clients that may authenticate. Ids are unique.
+	// Clients that may authenticate, besides those in Store (see [Client.Registration]). Ids are unique; one that is here
+	// hides one of the same id there.
 	Clients []Client
 	// Secret is what nonces are derived from: at least 32 random bytes, the same on every node. Required.
 	Secret []byte
@@ -193,10 +194,12 @@ type Server struct {
 	issuer   string
 	urls     urls
 	handlers map[string]http.HandlerFunc // path → endpoint
-	clients  map[string]*client          // client_id → client
+	clients  map[string]*client          // client_id → configured client
 	store    *store.Store
 	keys     *signing.Ring
 	lifetime time.Duration
+
+	registered clientCache
 
 	login          Login // or nil
 	cookies        page.Cookies
