@@ -1,7 +1,7 @@
 // oauth4webapi as an OAuth client: discovery, client_credentials, and two calls of a resource, with DPoP throughout. Its
 // own predicate says what to try again.
 import * as oauth from 'oauth4webapi'
-import { answer } from './peer.mjs'
+import { answer, retried } from './peer.mjs'
 
 const insecure = { [oauth.allowInsecureRequests]: true } // http, on the loopback interface
 
@@ -17,12 +17,13 @@ await answer(async ({ issuer, client_id, secret, assertionKey, alg, scope, resou
     const parameters = new URLSearchParams({ scope, resource })
     const response = await oauth.clientCredentialsGrantRequest(as, client, authentication, parameters, { DPoP, ...insecure })
     return oauth.processClientCredentialsResponse(as, client, response)
-  })
+  }, oauth.isDPoPNonceError)
   const answers = []
   for (const { method, url, body } of calls) {
     const headers = new Headers(body ? { 'content-type': 'application/json' } : {})
     const called = await retried(() =>
       oauth.protectedResourceRequest(token.value.access_token, method, new URL(url), headers, body || null, { DPoP, ...insecure }),
+      oauth.isDPoPNonceError,
     )
     answers.push({ status: called.value.status, body: await called.value.text(), retries: called.retries })
   }
@@ -34,16 +35,6 @@ await answer(async ({ issuer, client_id, secret, assertionKey, alg, scope, resou
     answers,
   }
 })
-
-// retried acts once more if the package says that only a nonce was missing.
-async function retried(act) {
-  try {
-    return { value: await act(), retries: 0 }
-  } catch (error) {
-    if (!oauth.isDPoPNonceError(error)) throw error
-    return { value: await act(), retries: 1 }
-  }
-}
 
 async function importKey(jwk) {
   const algorithm = jwk.kty === 'OKP' ? { name: jwk.crv } : { name: 'ECDSA', namedCurve: jwk.crv }

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/gateway"
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/issuer/login"
 	"github.com/holdfast-project/holdfast/issuer/signing"
 	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
@@ -26,6 +27,8 @@ const (
 	audience = "https://payments.example"
 	// gatewayIssuer names the gateway in what it tells upstreams.
 	gatewayIssuer = "https://gateway.example"
+	// developer is whom everybody logs in as.
+	developer = "alice"
 )
 
 // stage is an issuer, an API, and a gateway before it, all of which want nonces.
@@ -127,6 +130,7 @@ func (s *stage) openIssuer(t *testing.T) {
 	for i := range clients {
 		clients[i].Audience, clients[i].Scope, clients[i].Binding = []string{audience}, []string{"transfer", "read"}, issuer.DPoP
 	}
+	clients = append(clients, userClients(hash)...)
 	secret := random()
 	database, err := store.Open(t.Context(), "sqlite::memory:")
 	if err != nil {
@@ -142,18 +146,35 @@ func (s *stage) openIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := listen(t)
+	identifier := "http://" + l.Addr().String()
+	observer := func(_ context.Context, e issuer.Event) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.events = append(s.events, e)
+	}
+	users, err := login.New(login.Config{Issuer: identifier, Store: database, InsecureDevelopmentUser: developer, Observer: observer})
+	if err != nil {
+		t.Fatal(err)
+	}
 	server, err := issuer.New(issuer.Config{
-		Issuer: "http://" + l.Addr().String(), Store: database, Keys: ring, Clients: clients, Secret: secret, RequireNonce: true,
-		Replay: newGuard(t), Observer: func(_ context.Context, e issuer.Event) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.events = append(s.events, e)
-		},
+		Issuer: identifier, Store: database, Keys: ring, Clients: clients, Secret: secret, RequireNonce: true, Login: users,
+		Replay: newGuard(t), Observer: observer,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.issuer = serve(t, &http.Server{Handler: server.Handler()}, l)
+}
+
+// userClients act for users: one confidential, one public.
+func userClients(hash issuer.SecretHash) []issuer.Client {
+	clients := []issuer.Client{{ID: "portal", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash}, {ID: "spa", AuthMethod: issuer.NoAuth}}
+	for i := range clients {
+		c := &clients[i]
+		c.Grants, c.RedirectURIs, c.RequirePushedRequests = []issuer.GrantType{issuer.CodeGrant, issuer.RefreshGrant}, []string{redirectURI}, true
+		c.Audience, c.Scope, c.Binding = []string{audience}, []string{"transfer", "openid"}, issuer.DPoP
+	}
+	return clients
 }
 
 func (s *stage) openGateway(t *testing.T) {
