@@ -15,7 +15,7 @@ import (
 )
 
 type benchCommand struct {
-	Only  []string `placeholder:"GROUP,…" help:"Measure these groups: primitive, sign, verify, pass, session, stream, gateway. Default: all."`
+	Only  []string `placeholder:"GROUP" help:"Measure these groups: ${groups}. Default: all."`
 	Short bool     `help:"A quick look, of less than half a minute: rounds are few and short."`
 	JSON  bool     `name:"json" help:"Print the report as JSON; docs/performance.md describes it."`
 	Plot  string   `placeholder:"FILE" help:"Draw gateway, pass, session and stream; the format is the file's extension, svg or png."`

@@ -10,9 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/holdfast-project/holdfast/internal/bench"
 )
 
 // The exit codes, as the help says them.
@@ -72,7 +75,7 @@ func run(args []string, std streams) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	var c cli
 	parser, err := kong.New(&c, kong.Name("holdfast"), kong.Description(description),
-		kong.Vars{"version": version()}, kong.Writers(std.out, std.err),
+		kong.Vars{"version": version(), "groups": strings.Join(bench.GroupNames(), ", ")}, kong.Writers(std.out, std.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(std))
 	if err != nil {

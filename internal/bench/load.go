@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -92,7 +93,11 @@ func (p pool) send(s *stock, latencies []time.Duration) (time.Duration, []time.D
 		})
 	}
 	wg.Wait()
-	return time.Since(start), latencies, errors.Join(errs...)
+	took := time.Since(start)
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return 0, nil, errs[i] // one is enough: what stops a connection stops most
+	}
+	return took, latencies, nil
 }
 
 // connection reads no more of an answer than it must: a client that parses more would be measured instead.
