@@ -190,6 +190,32 @@ func TestFAPI2Resource(t *testing.T) {
 	}
 }
 
+// A nonce doesn't make a wrong clock right: the age of a proof is checked besides.
+func TestFAPI2ResourceNonceAndTime(t *testing.T) {
+	w := newWorld(t)
+	nonces, err := dpop.NewNonces(dpop.NoncesConfig{Secret: make([]byte, 32), Scope: "test", Now: func() time.Time { return w.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.config.Nonces = nonces
+	v := w.verifier(holdfast.Policy{})
+	for _, tc := range []struct {
+		off    time.Duration
+		reason dpop.Reason
+	}{{0, ""}, {time.Hour, dpop.InFuture}, {-time.Hour, dpop.TooOld}} {
+		t.Run(tc.off.String(), func(t *testing.T) {
+			_, err := v.Check(w.prove(request("GET", target, ""), boundToken, func(p *dpop.Params) {
+				p.Nonce, p.Now = nonces.Issue(), w.now.Add(tc.off)
+			}))
+			if tc.reason != "" {
+				refusal(t, err, string(tc.reason))
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // The document names exactly the steps that are tested.
 func TestFAPI2ResourceDocumented(t *testing.T) {
 	text, err := os.ReadFile("docs/conformance.md")
