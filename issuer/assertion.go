@@ -1,7 +1,7 @@
 package issuer
 
 import (
-	"context"
+	"net/http"
 	"slices"
 	"time"
 
@@ -36,7 +36,7 @@ func refuseAssertion(part string, err error) *Error {
 }
 
 // authenticateAssertion checks private_key_jwt (RFC 7523, section 3).
-func (s *Server) authenticateAssertion(ctx context.Context, f form) (caller, error) {
+func (s *Server) authenticateAssertion(r *http.Request, f form) (caller, error) {
 	if f.get("client_assertion_type") != jwtBearer {
 		return caller{}, refuseAssertion("client_assertion_type", nil)
 	}
@@ -48,9 +48,12 @@ func (s *Server) authenticateAssertion(ctx context.Context, f form) (caller, err
 	if err != nil {
 		return caller{}, err
 	}
-	named, err := s.client(ctx, claims.subject)
+	named, err := s.client(r.Context(), claims.subject)
 	if err != nil {
 		return caller{}, err
+	}
+	if err := s.mayTry(r, named); err != nil {
+		return caller{client: named}, err
 	}
 	if named == nil {
 		return caller{}, &Error{Reason: AuthRefused, Section: assertionSection, Part: "sub"}

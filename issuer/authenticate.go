@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 
@@ -30,7 +29,8 @@ func (c caller) claims() []replay.Claim {
 
 // authenticate finds out which client sent r, in exactly one way (RFC 6749, section 2.3), and remembers nothing. With
 // an error, the caller's client is the one that was named, if there is such a one.
-func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
+func (s *Server) authenticate(r *http.Request, f form) (c caller, err error) {
+	defer func() { s.countFailure(r, c.client, err) }()
 	const section = "RFC 6749, section 2.3"
 	authorization := r.Header.Values("Authorization")
 	asserted := f.get("client_assertion") != "" || f.get("client_assertion_type") != ""
@@ -42,17 +42,13 @@ func (s *Server) authenticate(r *http.Request, f form) (caller, error) {
 	case f.get("client_secret") != "" && (asserted || len(authorization) > 0):
 		return caller{}, &Error{Reason: AuthAmbiguous, Section: section, Part: "client_secret"}
 	}
-	var (
-		c   caller
-		err error
-	)
 	switch {
 	case asserted:
-		c, err = s.authenticateAssertion(r.Context(), f)
+		c, err = s.authenticateAssertion(r, f)
 	case len(authorization) == 1:
 		c, err = s.authenticateBasic(r)
 	case f.get("client_secret") != "":
-		c, err = s.authenticateSecret(r.Context(), ClientSecretPost, f.get("client_id"), f.get("client_secret"))
+		c, err = s.authenticateSecret(r, ClientSecretPost, f.get("client_id"), f.get("client_secret"))
 	default:
 		c, err = s.identify(r, f)
 	}
@@ -73,6 +69,9 @@ func (s *Server) identify(r *http.Request, f form) (caller, error) {
 		return caller{}, err
 	}
 	out := caller{client: c}
+	if err := s.mayTry(r, c); err != nil {
+		return out, err
+	}
 	switch {
 	case c == nil:
 	case c.AuthMethod == NoAuth:
@@ -105,15 +104,18 @@ func (s *Server) authenticateBasic(r *http.Request) (caller, error) {
 	if !ok {
 		return caller{}, &Error{Reason: AuthRefused, Section: section, Part: "Authorization"}
 	}
-	return s.authenticateSecret(r.Context(), ClientSecretBasic, id, secret)
+	return s.authenticateSecret(r, ClientSecretBasic, id, secret)
 }
 
 // authenticateSecret compares a client's secret. An unknown client costs as much as a wrong secret.
-func (s *Server) authenticateSecret(ctx context.Context, method AuthMethod, id, secret string) (caller, error) {
+func (s *Server) authenticateSecret(r *http.Request, method AuthMethod, id, secret string) (caller, error) {
 	const section = "RFC 6749, section 2.3.1"
-	c, err := s.client(ctx, id)
+	c, err := s.client(r.Context(), id)
 	if err != nil {
 		return caller{}, err
+	}
+	if err := s.mayTry(r, c); err != nil {
+		return caller{client: c}, err
 	}
 	var hash SecretHash
 	if c != nil {

@@ -1,8 +1,8 @@
 package issuer
 
 import (
-	"context"
 	"errors"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -62,7 +62,7 @@ func FuzzAssertion(f *testing.F) {
 		f.Add(token)
 	}
 	accept := func(token string) (caller, error) {
-		return fixture.authenticateAssertion(context.Background(), form{values: map[string]string{"client_assertion_type": jwtBearer, "client_assertion": token}})
+		return fixture.authenticateAssertion(httptest.NewRequest("POST", testToken, nil), form{values: map[string]string{"client_assertion_type": jwtBearer, "client_assertion": token}})
 	}
 	want, err := accept(good)
 	if err != nil {

@@ -77,6 +77,10 @@ type Config struct {
 	// Edges end TLS for us, and tell their client's certificate in Client-Cert (RFC 9440), whose chain they have verified.
 	// They must drop what clients send under that name. From others the field means nothing.
 	Edges []netip.Prefix
+	// FailureLimit is how many times a minute client authentication or a proof may fail for a client from one network (an
+	// IPv4 address, an IPv6 /64), or for a network that names no known client; then we answer 429 for a while. Edges must
+	// tell their peer's address as the last entry of X-Forwarded-For. If zero, failures aren't counted.
+	FailureLimit int
 	// Outside lists other issuers whose tokens may be exchanged.
 	Outside []Outside
 	// Replay remembers proofs, up to 2 minutes ahead. Required. One that has just lost its memory
@@ -200,6 +204,7 @@ type Server struct {
 	lifetime time.Duration
 
 	registered clientCache
+	failures   *failures // or nil
 
 	login          Login // or nil
 	cookies        page.Cookies
@@ -228,6 +233,7 @@ func New(cfg Config) (*Server, error) {
 		keys:     cfg.Keys,
 		lifetime: cfg.TokenLifetime,
 
+		failures:       newFailures(cfg.FailureLimit),
 		edges:          slices.Clone(cfg.Edges),
 		outside:        slices.Clone(cfg.Outside),
 		login:          cfg.Login,
@@ -251,6 +257,8 @@ func New(cfg Config) (*Server, error) {
 	switch {
 	case cfg.Store == nil || cfg.Keys == nil:
 		return nil, errors.New("issuer: Store and Keys are required")
+	case cfg.FailureLimit < 0:
+		return nil, errors.New("issuer: FailureLimit is negative")
 	case cfg.Replay == nil:
 		return nil, errors.New("issuer: Replay is required")
 	case s.lifetime < time.Second:

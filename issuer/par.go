@@ -68,6 +68,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (p push, err error
 		return p, err
 	}
 	if p.proof, err = s.provePush(r); err != nil {
+		s.countFailure(r, p.caller.client, err)
 		return p, err
 	}
 	if err := p.bind(); err != nil {

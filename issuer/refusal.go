@@ -3,8 +3,11 @@ package issuer
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/holdfast-project/holdfast/dpop"
 	"github.com/holdfast-project/holdfast/httpsig"
@@ -17,7 +20,8 @@ type Error struct {
 	Part     string // the parameter, claim or field
 	Expected string // never secret, key or token bytes
 	Got      string
-	Err      error // from the package that refused
+	Err      error         // from the package that refused
+	Wait     time.Duration // for TooManyFailures: when to try again
 }
 
 // Reason says which rule a request broke. Each is stable text.
@@ -28,6 +32,7 @@ const (
 	MethodRefused       Reason = "request-method"          // RFC 6749, section 3.2: POST only
 	FormRefused         Reason = "request-form"            // RFC 6749, section 3.2: not one form, parameters repeated, in the query or absent
 	FormTooLarge        Reason = "request-too-large"       // the limit of this package
+	TooManyFailures     Reason = "too-many-failures"       // this client from this network, or the network
 	AuthMissing         Reason = "client-auth-missing"     // RFC 6749, section 3.2.1
 	AuthAmbiguous       Reason = "client-auth-ambiguous"   // RFC 6749, section 2.3: more than one method
 	AuthRefused         Reason = "client-auth-refused"     // malformed, of another method than the client's, or by an unknown client
@@ -130,6 +135,8 @@ func (e *Error) answer() answer {
 		return answer{http.StatusBadRequest, "invalid_request", "authenticate the client in one way"}
 	case AuthMissing, AuthRefused, SecretMismatch, AssertionRefused, AssertionUsed, CertificateRefused:
 		return answer{http.StatusUnauthorized, "invalid_client", "client authentication failed"}
+	case TooManyFailures:
+		return answer{http.StatusTooManyRequests, "temporarily_unavailable", "too many failures: try again later"}
 	case IntrospectDenied:
 		return answer{http.StatusForbidden, "unauthorized_client", "this client may not introspect"}
 	case RevocationDenied:
@@ -225,6 +232,8 @@ func (e *Error) write(w http.ResponseWriter) {
 		w.Header().Set("Allow", http.MethodPost)
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.Wait.Seconds()))))
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
 	}

@@ -93,6 +93,7 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (is issuance, err
 		return is, err
 	}
 	if is.proof, err = s.prove(r, is.form.body, is.caller); err != nil {
+		s.countFailure(r, is.caller.client, err)
 		return is, err
 	}
 	if is.basis, err = findBasis(s, r.Context(), &is); err != nil {

@@ -53,7 +53,7 @@ func TestLoad(t *testing.T) {
 	got := f.Issuer
 	want := Issuer{
 		Listen: "127.0.0.1:0", URL: "https://issuer.example", TokenLifetime: 90 * time.Second, RequireNonce: true,
-		TLS: TLS{ClientAuth: "none"}, RefreshLifetime: 720 * time.Hour, Login: Login{SessionLifetime: 12 * time.Hour}, PARLifetime: time.Minute,
+		TLS: TLS{ClientAuth: "none"}, RefreshLifetime: 720 * time.Hour, Login: Login{SessionLifetime: 12 * time.Hour}, PARLifetime: time.Minute, FailureLimit: 30,
 		Database: "sqlite:holdfast-issuer.db", SigningKeys: SigningKeys{Period: 720 * time.Hour, Overlap: 24 * time.Hour},
 		Replay:  Replay{Capacity: 50, Share: 100000},
 		Clients: []Client{{ID: "app", Auth: "client_secret_basic", Scope: []string{"orders:read"}}},
@@ -74,7 +74,7 @@ func TestLoadRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name, old, new, want string
 	}{
-		{"unknown key", "url:", "uri:", "holdfast.yaml:3: issuer.uri: unknown key; the keys here are listen, tls, url, database, secret_file, former_secret_file, signing_keys, require_nonce, token_lifetime, refresh_lifetime, login, par_lifetime, require_pushed_requests, replay, edges, outside, clients"},
+		{"unknown key", "url:", "uri:", "holdfast.yaml:3: issuer.uri: unknown key; the keys here are listen, tls, url, database, secret_file, former_secret_file, signing_keys, require_nonce, token_lifetime, refresh_lifetime, login, par_lifetime, require_pushed_requests, failure_limit, replay, edges, outside, clients"},
 		{"unknown section", "log:", "logs:", "holdfast.yaml:17: logs: unknown key; the keys here are issuer, gateway, log, admin, trace"},
 		{"unknown key in a list", "auth:", "method:", "holdfast.yaml:10: issuer.clients[0].method: unknown key; the keys here are id, auth, secret_file, secret_sha256, jwks_file, tls, grants, exchange, name, redirect_uris, require_pushed_requests, skip_consent, authorization_details, scope, audience, binding, insecure_allow_unbound, introspect"},
 		{"secret in the file", "auth:", "secret: hunter2\n      auth:", "holdfast.yaml:10: issuer.clients[0].secret: unknown key; the keys here are id, auth, secret_file, secret_sha256, jwks_file, tls, grants, exchange, name, redirect_uris, require_pushed_requests, skip_consent, authorization_details, scope, audience, binding, insecure_allow_unbound, introspect"},
@@ -152,7 +152,7 @@ func TestEnvironment(t *testing.T) {
 	got := f.Issuer
 	want := Issuer{
 		Listen: "127.0.0.1:0", URL: "http://127.0.0.1:9: not YAML", TokenLifetime: 3 * time.Minute,
-		TLS: TLS{ClientAuth: "none"}, RefreshLifetime: 720 * time.Hour, Login: Login{SessionLifetime: 12 * time.Hour}, PARLifetime: time.Minute,
+		TLS: TLS{ClientAuth: "none"}, RefreshLifetime: 720 * time.Hour, Login: Login{SessionLifetime: 12 * time.Hour}, PARLifetime: time.Minute, FailureLimit: 30,
 		Secret: Secret{value: "from the environment"}, Database: "sqlite:holdfast-issuer.db",
 		SigningKeys: SigningKeys{Period: 720 * time.Hour, Overlap: 24 * time.Hour},
 		Replay:      Replay{Capacity: 9, Share: 100000},

@@ -36,8 +36,9 @@ type Issuer struct {
 	Login           Login         `yaml:"login"`
 	PARLifetime     time.Duration `yaml:"par_lifetime" default:"1m" help:"How long a pushed authorization request waits for the browser; at most 10m."`
 	RequirePushed   bool          `yaml:"require_pushed_requests" default:"false" help:"Refuse authorization requests that weren't pushed."`
+	FailureLimit    int           `yaml:"failure_limit" default:"30" help:"How many times a minute client authentication or a proof may fail for a client from one address (or IPv6 /64) before it must wait. 0 for no limit."`
 	Replay          Replay        `yaml:"replay"`
-	Edges           []string      `yaml:"edges" help:"Networks of proxies that end TLS, verify clients' certificates and tell them in Client-Cert (RFC 9440): 10.0.0.0/8. They must drop that field from clients."`
+	Edges           []string      `yaml:"edges" help:"Networks of proxies that end TLS, verify clients' certificates and tell them in Client-Cert (RFC 9440): 10.0.0.0/8. They must drop that field from clients, and add the address to X-Forwarded-For."`
 	Outside         []Outside     `yaml:"outside" help:"Other issuers whose ID or access tokens may be exchanged for bound tokens of this one."`
 	Clients         []Client      `yaml:"clients" help:"Who may authenticate: clients, and resource servers that introspect."`
 }
@@ -118,9 +119,9 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(co
 	}
 	guard, begun := b.guard("issuer.replay", s.Replay, replay.MemoryConfig{})
 	cfg := issuer.Config{
-		Issuer:        s.URL,
-		Secret:        b.secret("issuer.secret_file", s.Secret),
-		RequireNonce:  s.RequireNonce,
+		Issuer:       s.URL,
+		Secret:       b.secret("issuer.secret_file", s.Secret),
+		RequireNonce: s.RequireNonce, FailureLimit: s.FailureLimit,
 		TokenLifetime: s.TokenLifetime, RefreshLifetime: s.RefreshLifetime,
 		Edges:    b.prefixes("issuer.edges", s.Edges),
 		Observer: observe,
