@@ -15,11 +15,12 @@ import (
 var update = flag.Bool("update", false, "write the tables of docs/model/README.md")
 
 const twoQueries = `
-(* property request: only what was
-   sent *)
-query r: bitstring; event(Accepts(r)) ==> event(Sends(r)).
-(* reach accepted *)
-query r: bitstring; event(Accepts(r)).
+query r: bitstring;
+  (* property request: only what was
+     sent *)
+  event(Accepts(r)) ==> event(Sends(r));
+  (* reach accepted *)
+  event(Accepts(r)).
 `
 
 func TestCheckProVerif(t *testing.T) {

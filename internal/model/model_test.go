@@ -31,8 +31,8 @@ type query struct {
 
 var (
 	runLine  = regexp.MustCompile(`(?m)^ +run ([\w-]+) *((?:-D[\w=]+ *)*)(?:: (.*?))?(?: \*[)/])?$`)
-	labelled = regexp.MustCompile(`\(\* (property|reach) ([\w-]+)(?:: ([^*]*))? \*\)\s*query ([^.]*)\.`)
-	anyQuery = regexp.MustCompile(`(?m)^query `)
+	labelled = regexp.MustCompile(`\(\* (property|reach) ([\w-]+)(?:: ([^*]*))? \*\)([^;.]*)[;.]`)
+	asking   = regexp.MustCompile(`(?m)^query [^.]*\.`)
 	fact     = regexp.MustCompile(`event\((\w+)|(attacker)`)
 	result   = regexp.MustCompile(`(?m)^RESULT (.*) (is true|is false|cannot be proved)\.$`)
 	asserted = regexp.MustCompile(`assertion violated\s+!\((\w+)\)`)
@@ -54,7 +54,11 @@ func queriesOf(source string) ([]query, error) {
 	for _, m := range labelled.FindAllStringSubmatch(source, -1) {
 		queries = append(queries, query{name: m[2], text: strings.Join(strings.Fields(m[3]), " "), reach: m[1] == "reach", facts: factsOf(m[4])})
 	}
-	if n := len(anyQuery.FindAllString(source, -1)); n != len(queries) || n == 0 {
+	n := 0
+	for _, declaration := range asking.FindAllString(source, -1) {
+		n += strings.Count(declaration, ";") // behind the variables, and between the queries
+	}
+	if n != len(queries) || n == 0 {
 		return nil, fmt.Errorf("%d queries, %d of them labelled", n, len(queries))
 	}
 	return queries, nil
