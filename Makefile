@@ -5,7 +5,7 @@ BENCH    ?= .
 # Linters have a module of their own, so that nobody who imports holdfast downloads them.
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: test build deps format vet staticcheck mutants race acceptance interop bench fuzz lint vuln demo
+.PHONY: test build deps format vet staticcheck mutants race acceptance interop bench fuzz lint vuln demo model
 
 # Everything that must hold before a change is merged.
 test: deps format vet staticcheck mutants race interop
@@ -61,3 +61,11 @@ vuln:
 
 demo:
 	$(GO) run ./cmd/holdfast demo
+
+# The formal models. ProVerif is no Debian package: install it as its manual says, and name it here if it isn't in PATH.
+PROVERIF ?= proverif
+
+model:
+	@command -v '$(PROVERIF)' >/dev/null || { echo "model: ProVerif 2.05 is needed: make model PROVERIF=/path/to/proverif (docs/model/README.md)"; exit 1; }
+	@command -v spin >/dev/null && command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq spin gcc libc6-dev >/dev/null; }
+	PROVERIF="$$(realpath "$$(command -v '$(PROVERIF)')")" $(GO) test -tags model -count=1 -timeout 6h ./internal/model

@@ -63,6 +63,7 @@ var rules = func() map[string]rule {
 		"internal/arch":        {},
 		"test/attacker":        {}, // knows what attackers know: no code of ours
 		"test/acceptance":      {}, // its tests import what they like; what is tested are processes
+		"internal/model":       {},
 		"examples/client":      {ours: append([]string{"."}, below...), others: []string{"golang.org/x/oauth2"}},
 		"examples/server":      {ours: append([]string{"."}, below...)},
 		"cmd/holdfast": {free: true, ours: slices.Concat(below, adapters, []string{
