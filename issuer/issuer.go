@@ -1,22 +1,22 @@
 // Package issuer is an OAuth authorization server that binds every token to its client's key: metadata (RFC 8414), a
-// key set, the client_credentials grant (RFC 6749, section 4.4) and introspection (RFC 7662). Access tokens are JWTs
-// (RFC 9068).
+// key set, authorization codes with PKCE, refresh tokens, client credentials, token exchange (RFC 8693), introspection
+// (RFC 7662, RFC 9701) and revocation (RFC 7009). Access tokens are JWTs (RFC 9068).
 //
 // [New] makes a [Server] and [Server.Handler] serves it. Endpoints lie under the issuer's own path: Issuer + "/token",
-// "/introspect" and "/jwks"; the metadata is at /.well-known/oauth-authorization-server followed by that path.
+// "/introspect", "/revoke" and "/jwks"; the metadata is at /.well-known/oauth-authorization-server followed by that path.
 //
-// A token request is authenticated by client_secret_basic or private_key_jwt (RFC 7523), exactly one of them, and
-// proves a key by DPoP (RFC 9449) or an OAuth HTTP signature (draft-richer-oauth-httpsig-03), exactly one of them.
-// Everything is checked before anything is remembered, so a refused or challenged request consumes nothing that its
-// sender needs for the next attempt.
+// A client authenticates in exactly one way, the one that it is registered for (see [AuthMethod]), and proves a key by DPoP
+// (RFC 9449), an OAuth HTTP signature (draft-richer-oauth-httpsig-03) or its certificate (RFC 8705). Everything is checked
+// before anything is used up, in one transaction, so a refused or challenged request consumes nothing that its sender
+// needs for the next attempt: no assertion, no code, no refresh token.
 //
 // With a [Login], users authorise clients in their browsers: authorization requests (RFC 6749, section 4.1), pushed ones
 // (RFC 9126), consent, ID tokens and userinfo (OpenID Connect Core). A form of our pages counts only from the page that
 // was shown to that user in that browser.
 //
-// What is not checked: whether a pre-registered key or a secret is still its client's alone; and tokens can't be
-// withdrawn, so their lifetime is the time that a mistake lasts. Client ids aren't secret: an assertion for an unknown
-// client is refused sooner than one with a bad signature.
+// What is not checked: whether a pre-registered key or a secret is still its client's alone. Resource servers that verify
+// tokens by themselves, without asking, learn nothing of revocations: a token's lifetime is the time that a mistake lasts
+// there. Client ids aren't secret: an assertion for an unknown client is refused sooner than one with a bad signature.
 //
 // Limits: a form of 64 KiB, one resource a token.
 package issuer
