@@ -2,8 +2,9 @@
 // key set, authorization codes with PKCE, refresh tokens, client credentials, token exchange (RFC 8693), introspection
 // (RFC 7662, RFC 9701) and revocation (RFC 7009). Access tokens are JWTs (RFC 9068).
 //
-// [New] makes a [Server] and [Server.Handler] serves it. Endpoints lie under the issuer's own path: Issuer + "/token",
-// "/introspect", "/revoke" and "/jwks"; the metadata is at /.well-known/oauth-authorization-server followed by that path.
+// [New] makes a [Server], [Server.Handler] serves it, and [Server.Run] keeps its store from growing. Endpoints lie under
+// the issuer's own path: Issuer + "/token", "/introspect", "/revoke" and "/jwks"; the metadata is at
+// /.well-known/oauth-authorization-server followed by that path.
 //
 // A client authenticates in exactly one way, the one that it is registered for (see [AuthMethod]), and proves a key by DPoP
 // (RFC 9449), an OAuth HTTP signature (draft-richer-oauth-httpsig-03) or its certificate (RFC 8705). Everything is checked
@@ -174,7 +175,7 @@ type SecretHash [32]byte
 
 // Event is a grant, an introspection or a refusal, for audit logs. It holds no token and no secret.
 type Event struct {
-	Endpoint string // "token", "introspection", "revocation", "par", "authorization", "consent", "userinfo", "login"
+	Endpoint string // "token", "introspection", "revocation", "par", "authorization", "consent", "userinfo", "login"; of Run, "pruning"
 	// ClientID is the client's, or "" if no known one was named. It is authenticated unless Refusal is about just that.
 	ClientID string
 	// Refusal is nil for a grant, and for an introspection that was answered.

@@ -27,6 +27,9 @@ const (
 	skew = 10 * time.Second
 	// guardSkew is how much of it every replay guard grants.
 	guardSkew = 5 * time.Second
+	// GuardLag is how long after the replay guard's memory has begun ([replay.Memory.Begins]) fresh proofs of honest clients
+	// are still refused: we grant that much more skew than the guard. A second more, and none is.
+	GuardLag = skew - guardSkew
 
 	draftTokenRequest = "draft-richer-oauth-httpsig-03, token request"
 
@@ -132,7 +135,7 @@ func (s *Server) verifyDPoP(q dpop.Request, section string) (*proof, error) {
 
 // dated returns when something was made, for a replay guard that grants less skew than we do: earlier by the rest, so
 // that what a fast clock made, and may have used before the guard's memory began, is refused like everything older.
-func dated(made time.Time) time.Time { return made.Add(-(skew - guardSkew)) }
+func dated(made time.Time) time.Time { return made.Add(-GuardLag) }
 
 // tokenRequestSignature returns a signature with the tag of token requests, or nil. Signatures for others, such as a
 // proxy's, are none of our business.

@@ -45,6 +45,7 @@ func (c *issuerCommand) Run(ctx context.Context, std streams) error {
 		return usageError{err}
 	}
 	go parts.Keys.Run(ctx)
+	go server.Run(ctx)
 	s := p.file.Issuer
 	return p.serve(ctx, c.ReadyFile, s.Listen, s.TLS, telemetry.NewServer(p.telemetry.Handler(server.Handler())))
 }

@@ -150,9 +150,10 @@ func (f *File) GatewayConfig(ctx context.Context, svc Service) (cfg gateway.Conf
 	}
 	t := b.tokens(ctx, "gateway", s)
 	// A proof may be dated Skew ahead, and is good for Freshness and Skew more.
-	guard, begun := b.guard("gateway.replay", s.Replay, replay.MemoryConfig{
+	guard, from := b.guard("gateway.replay", s.Replay, replay.MemoryConfig{
 		Skew: exact(s.Skew), Horizon: max(s.Freshness+2*s.Skew+time.Minute, 10*time.Minute),
 	})
+	begun := begins(from)
 	vc := holdfast.Config{
 		Tokens: t.verifier, Replay: guard, External: b.external(s, peers),
 		Freshness: s.Freshness, Skew: exact(s.Skew), Realm: s.Realm, Observers: svc.Observers,

@@ -118,6 +118,7 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(co
 		return nil, err
 	}
 	guard, begun := b.guard("issuer.replay", s.Replay, replay.MemoryConfig{})
+	begun = begun.Add(issuer.GuardLag)
 	cfg := issuer.Config{
 		Issuer:       s.URL,
 		Secret:       b.secret("issuer.secret_file", s.Secret),
@@ -156,7 +157,7 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(co
 		err = &Error{Path: "issuer.login", Problem: err.Error(), Err: err}
 		return nil, errors.Join(err, cfg.Store.Close())
 	}
-	return &IssuerParts{Config: cfg, Ready: both(begun, cfg.Store.Ping)}, nil
+	return &IssuerParts{Config: cfg, Ready: both(begins(begun), cfg.Store.Ping)}, nil
 }
 
 func (s SigningKeys) algorithms() []keys.Algorithm {
@@ -179,19 +180,19 @@ func (b *builder) signer(path, name string) *keys.Signer {
 	return signer
 }
 
-// guard makes a memory of proofs. It is ready once an honest client's fresh proof can't be refused any more for having
-// been made before the memory began. cfg says what the proofs' verifier grants.
-func (b *builder) guard(path string, r Replay, cfg replay.MemoryConfig) (guard replay.Guard, ready func(context.Context) error) {
+// guard makes a memory of proofs, and tells when it begins: zero, if it doesn't matter. cfg says what the proofs' verifier
+// grants.
+func (b *builder) guard(path string, r Replay, cfg replay.MemoryConfig) (guard replay.Guard, begins time.Time) {
 	cfg.Capacity, cfg.Share, cfg.InsecureAcceptOlder = r.Capacity, min(r.Share, r.Capacity), r.InsecureAcceptOlder
 	m, err := replay.NewMemory(cfg)
 	if err != nil {
 		b.fail(path, "%w", err)
-		return nil, nil
+		return nil, time.Time{}
 	}
 	if r.InsecureAcceptOlder {
-		return m, func(context.Context) error { return nil }
+		return m, time.Time{}
 	}
-	return m, begins(m.Begins())
+	return m, m.Begins()
 }
 
 // maxJWKS bounds a key set's file: 64 RSA keys take a tenth of it.
