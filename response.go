@@ -53,7 +53,7 @@ type response struct {
 	signer   *keys.Signer        // the resource's key
 	optional []httpsig.Component // covered where the response has them
 	nonce    string              // that the client gave, or ""
-	frames   bool                // the client takes them, and the session has a key for them
+	frames   bool                // the client takes them and gave no nonce, and the session has a key for them
 	trailers bool                // the protocol has them
 	buffer   int64               // how much waits for its digest
 	now      func() time.Time
@@ -70,7 +70,7 @@ func (v *Verifier) responseTo(r *http.Request, p *proof, uri string) *response {
 	out := &response{
 		request: &httpsig.Message{Method: r.Method, TargetURI: uri},
 		session: p.answers, rules: &v.rules, signer: v.signer, optional: v.rules.response,
-		nonce: asked.nonce, frames: asked.frames && p.answers != nil, trailers: r.ProtoAtLeast(1, 1), buffer: v.rules.ResponseBuffer, now: v.now,
+		nonce: asked.nonce, frames: asked.frames && asked.nonce == "" && p.answers != nil, trailers: r.ProtoAtLeast(1, 1), buffer: v.rules.ResponseBuffer, now: v.now,
 	}
 	if err := out.cover(r, p); err != nil {
 		return nil // no component, though the signature held: there is nothing to bind the response to
@@ -193,7 +193,7 @@ func (p *response) signerFor(content []httpsig.Component) (*httpsig.Signer, erro
 
 func (p *response) newSigner(content []httpsig.Component) (*httpsig.Signer, error) {
 	cfg := httpsig.SignerConfig{
-		Label: responseLabel, Tag: TagResponse, Nonce: func() string { return p.nonce }, Now: p.now, Optional: p.optional,
+		Label: responseLabel, Tag: TagResponse, Nonce: p.nonceOf(content), Now: p.now, Optional: p.optional,
 		Components: slices.Concat([]httpsig.Component{statusComponent}, content, requestComponents, []httpsig.Component{p.proof}),
 	}
 	if p.session != nil {
@@ -202,6 +202,15 @@ func (p *response) newSigner(content []httpsig.Component) (*httpsig.Signer, erro
 		cfg.Key, cfg.KeyID = p.signer, p.signer.Public().KeyID()
 	}
 	return httpsig.NewSigner(cfg)
+}
+
+// nonceOf returns what makes the nonce of a signature: what the client gave. That of frames is random, and goes into their
+// key: two nodes may answer one request, and an edge must not make one body of their chunks.
+func (p *response) nonceOf(content []httpsig.Component) func() string {
+	if len(content) > 0 && content[0].String() == streamComponent.String() {
+		return nil // httpsig's own
+	}
+	return func() string { return p.nonce }
 }
 
 // sessionResponses is a session's key for responses, and what signs them. It is safe for concurrent use.

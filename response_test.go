@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-project/holdfast"
 	"github.com/holdfast-project/holdfast/contentdigest"
 	"github.com/holdfast-project/holdfast/httpsig"
+	"github.com/holdfast-project/holdfast/replay"
 )
 
 // protocols are the servers that responses are tested over.
@@ -391,5 +392,46 @@ func TestSignedFullDuplex(t *testing.T) {
 	s.sent("DPoP+offer", "PoP-Session+stream")
 	if !slices.Equal(c.forms, []string{"frames, MAC"}) {
 		t.Errorf("got %q", c.forms)
+	}
+}
+
+// One request may be answered by two nodes. Their frames have keys of their own, or an edge could make one body of both.
+func TestFramesOfTwoNodes(t *testing.T) {
+	w := newWorld(t).withSessions()
+	first := w.verifier(holdfast.Policy{})
+	w.config.Sessions.Windows = w.newWindows(replay.MemoryWindowsConfig{InsecureAcceptOlder: true})
+	second := w.verifier(holdfast.Policy{})
+	r := request("GET", target, "")
+	r.Header.Set("Accept-Signature", `a=("pop-stream");created;tag="pop-response"`)
+	r = w.mac(r, w.session(first))
+	var signatures, bodies []string
+	for _, node := range []*holdfast.Verifier{first, second} {
+		rec := httptest.NewRecorder()
+		node.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, longText)
+		})).ServeHTTP(rec, r.Clone(t.Context()))
+		if rec.Code != http.StatusOK || formOf(rec.Result()) != "frames, MAC" {
+			t.Fatalf("got %d, signed by %s", rec.Code, formOf(rec.Result()))
+		}
+		signatures = append(signatures, rec.Header().Get("Signature"))
+		bodies = append(bodies, rec.Body.String())
+	}
+	if signatures[0] == signatures[1] || bodies[0] == bodies[1] {
+		t.Error("two responses have one key")
+	}
+}
+
+// A client's own nonce may come twice, and so may the key of frames with it.
+func TestFramesHaveNoNonceOfTheClient(t *testing.T) {
+	w := newWorld(t).withSessions()
+	v := w.verifier(holdfast.Policy{})
+	r := request("GET", target, "")
+	r.Header.Set("Accept-Signature", `a=("pop-stream");created;nonce="mine";tag="pop-response"`)
+	rec := httptest.NewRecorder()
+	v.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, longText)
+	})).ServeHTTP(rec, w.mac(r, w.session(v)))
+	if got := formOf(rec.Result()); rec.Code != http.StatusOK || got != "trailer" {
+		t.Errorf("got %d, signed by %s", rec.Code, got)
 	}
 }

@@ -99,7 +99,7 @@ func makeResponseVectors(t *testing.T) []responseVector {
 		{"Signature", "sig1=:OPnesTSXVQmP++enQHMWmrhkhLmFNDvJnqmal0t0tao=:"},
 	}}
 	const payload = "event: one\nevent: two\n"
-	make := func(id, rule string, status int, content string, headers ...[2]string) responseVector {
+	make := func(id, rule string, status int, content, nonce string, headers ...[2]string) responseVector {
 		r := request
 		v := responseVector{
 			ID: id, Rule: rule, Label: "pop-response", Alg: "hmac-sha256", Now: 1_800_000_002, Expect: "accept",
@@ -110,7 +110,7 @@ func makeResponseVectors(t *testing.T) []responseVector {
 		covers := []string{`"@status"`, content, `"@method";req`, `"@target-uri";req`, `"signature";req;key="sig1"`}
 		v.Policy.Components = slices.DeleteFunc(covers, func(s string) bool { return s == "" })
 		signer, err := httpsig.NewSigner(httpsig.SignerConfig{
-			Secret: v.secret(t), Label: v.Label, Tag: v.Policy.Tag, Nonce: httpsig.NoNonce, Components: httpsig.Components(v.Policy.Components...),
+			Secret: v.secret(t), Label: v.Label, Tag: v.Policy.Tag, Nonce: func() string { return nonce }, Components: httpsig.Components(v.Policy.Components...),
 			Optional: httpsig.Components("content-type", "content-encoding", "location"), Now: func() time.Time { return time.Unix(1_800_000_001, 0) },
 		})
 		if err != nil {
@@ -135,10 +135,10 @@ func makeResponseVectors(t *testing.T) []responseVector {
 		return v
 	}
 	body := []byte(`{"id":9}`)
-	short := make("ok-digest", "status, content, request and its MAC are covered", 201, `"content-digest"`,
+	short := make("ok-digest", "status, content, request and its MAC are covered", 201, `"content-digest"`, "",
 		[2]string{"Content-Type", "application/json"}, [2]string{"Location", "/transfers/9"}, [2]string{"Content-Digest", contentdigest.Sum(contentdigest.SHA256, body)})
 	short.Response.Body = body
-	stream := make("ok-frames", "the content is in frames, whose key the response's MAC makes", 200, `"pop-stream"`,
+	stream := make("ok-frames", "the content is in frames, whose key the response's MAC makes, with a nonce of the server's in it", 200, `"pop-stream"`, "q83vASNFZ4mrze8BI0VniQ",
 		[2]string{"Content-Type", "text/event-stream"}, [2]string{"PoP-Stream", "v=1, chunk=65536"})
 	_, sent, _ := strings.Cut(stream.message().Header.Get("Signature"), "=:")
 	octets, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(sent, ":"))
@@ -154,7 +154,7 @@ func makeResponseVectors(t *testing.T) []responseVector {
 	stream.Response.Body = framed.Bytes()
 	stream.Frames = &responseFrames{Signature: base64.RawURLEncoding.EncodeToString(octets), Payload: payload}
 
-	list := []responseVector{short, make("ok-none", "a response without content covers none", 204, ""), stream}
+	list := []responseVector{short, make("ok-none", "a response without content covers none", 204, "", ""), stream}
 	changed := func(of responseVector, id, rule string, change func(v *responseVector)) {
 		req, resp := *of.Request, *of.Response
 		req.Headers, resp.Headers, resp.Body = slices.Clone(req.Headers), slices.Clone(resp.Headers), slices.Clone(resp.Body)

@@ -114,7 +114,7 @@ type responseCheck struct {
 	t       *Transport
 	scheme  Scheme            // of the request's proof
 	session *transportSession // that the request was made in, or nil
-	nonce   string            // that the signature must have, or ""
+	nonce   string            // that was asked for, or ""
 	message *httpsig.Message
 }
 
@@ -134,7 +134,7 @@ func (c *responseCheck) verify(ctx context.Context) (*httpsig.Signature, error) 
 // key finds the key of a signature: the session's, or the resource's that it names. A key that was pinned without a kid
 // answers to any.
 func (c *responseCheck) key(_ context.Context, in *httpsig.Input) (*httpsig.Key, error) {
-	if in.Nonce() != c.nonce {
+	if !in.Covers(streamComponent) && in.Nonce() != c.nonce {
 		return nil, errors.New("another nonce than was asked for")
 	}
 	if c.session != nil {
@@ -173,6 +173,8 @@ func (c *call) verifyContent(sig *httpsig.Signature, resp *http.Response) error 
 	switch {
 	case digested == framed, framed && c.session.in == nil:
 		return responseUncovered("content")
+	case framed && sig.Input().Nonce() == "":
+		return responseUncovered("nonce") // frames of another response may have the same key
 	case framed:
 		return c.unframe(sig, resp)
 	}
