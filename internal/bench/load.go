@@ -22,12 +22,13 @@ type stock struct {
 	ends  []int
 }
 
-// fill makes n requests with the fields that sign makes. The room of earlier ones is used again.
-func (s *stock) fill(n int, sign func() (http.Header, error)) error {
+// fill makes n requests with the fields that sign writes into an empty header. The room of earlier ones is used again.
+func (s *stock) fill(n int, sign func(http.Header) error) error {
 	s.bytes, s.ends = s.bytes[:0], s.ends[:0]
+	h := http.Header{}
 	for range n {
-		h, err := sign()
-		if err != nil {
+		clear(h)
+		if err := sign(h); err != nil {
 			return err
 		}
 		s.bytes = appendWire(s.bytes, h)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/holdfast-project/holdfast"
@@ -137,7 +138,7 @@ func boundPasses(p *primitives, warm bool) ([]Case, error) {
 	var out []Case
 	for _, c := range []struct {
 		name string
-		sign func() (http.Header, error)
+		sign func(http.Header) error
 	}{{"DPoP ", signed.dpop}, {"HTTPSig ", signed.httpsig}} {
 		s := &supply{url: signed.url, sign: c.sign}
 		out = append(out, Case{Name: c.name + p.name + state(warm), Stock: s.stock, Work: func() error {
@@ -150,14 +151,15 @@ func boundPasses(p *primitives, warm bool) ([]Case, error) {
 
 // signed makes the fields of requests with proof.
 type signed struct {
-	key    *keys.Signer
-	grants grants
-	signer *httpsig.Signer
-	url    *url.URL
+	key                     *keys.Signer
+	grants                  grants
+	dpopToken, httpsigToken []string // fields Authorization
+	signer                  *httpsig.Signer
+	url                     *url.URL
 }
 
 func newSigned(key *keys.Signer, g grants) (*signed, error) {
-	s := &signed{key: key, grants: g}
+	s := &signed{key: key, grants: g, dpopToken: []string{"DPoP " + g.dpop}, httpsigToken: []string{"HTTPSig " + g.httpsig}}
 	var err error
 	if s.url, err = url.Parse(origin + target); err != nil {
 		return nil, err
@@ -168,47 +170,54 @@ func newSigned(key *keys.Signer, g grants) (*signed, error) {
 	return s, err
 }
 
-func (s *signed) dpop() (http.Header, error) {
+func (s *signed) dpop(h http.Header) error {
 	proof, err := dpop.Sign(s.key, dpop.Params{Method: http.MethodGet, TargetURI: origin + target, Token: s.grants.dpop})
-	return http.Header{"Authorization": {"DPoP " + s.grants.dpop}, "Dpop": {proof}}, err
+	h["Authorization"], h["Dpop"] = s.dpopToken, []string{proof}
+	return err
 }
 
-func (s *signed) httpsig() (http.Header, error) {
-	h := http.Header{"Authorization": {"HTTPSig " + s.grants.httpsig}}
-	fields, err := s.signer.Sign(httpsig.RequestMessage(request(s.url, h), origin+target))
-	if err != nil {
-		return nil, err
+func (s *signed) httpsig(h http.Header) error {
+	h["Authorization"] = s.httpsigToken
+	return sign(s.signer, s.url, h)
+}
+
+// sign puts the signature of a GET with the header h into h.
+func sign(signer *httpsig.Signer, u *url.URL, h http.Header) error {
+	fields, err := signer.Sign(httpsig.RequestMessage(request(u, h), origin+target))
+	if err == nil {
+		fields.Add(h)
 	}
-	fields.Add(h)
-	return h, nil
+	return err
 }
 
 // supply hands out requests that are made before they are needed. A pass is timed neither with signing nor with what it
-// takes to make a request value around a proof.
+// takes to make a request value around a proof. Request values are used again: else a pass would be timed with the
+// collection of what they leave, several times what a pass does.
 type supply struct {
 	url      *url.URL
-	sign     func() (http.Header, error)
-	requests []*http.Request // for the next calls, the next one last
+	sign     func(http.Header) error // writes the fields of a new request into an empty header
+	requests []*http.Request
+	left     int // of requests, for the next calls: the last of them is next
 }
 
 func (s *supply) stock(n int) error {
-	s.requests = make([]*http.Request, n)
-	// The next one is the last, and the first to be signed: a session's counters come in their order.
-	for i := range s.requests {
-		h, err := s.sign()
-		if err != nil {
+	for len(s.requests) < n {
+		s.requests = append(s.requests, request(s.url, http.Header{}))
+	}
+	s.left = n
+	// The next one is the first to be signed: a session's counters come in their order.
+	for _, r := range slices.Backward(s.requests[:n]) {
+		clear(r.Header)
+		if err := s.sign(r.Header); err != nil {
 			return err
 		}
-		s.requests[n-1-i] = request(s.url, h)
 	}
 	return nil
 }
 
 func (s *supply) next() *http.Request {
-	last := len(s.requests) - 1
-	r := s.requests[last]
-	s.requests = s.requests[:last]
-	return r
+	s.left--
+	return s.requests[s.left]
 }
 
 // request is a GET as net/http's server would hand it on.

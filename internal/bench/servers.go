@@ -24,7 +24,7 @@ const answerBody = `{"transactions":[{"id":"8f14","amount":"12.30","currency":"E
 type way struct {
 	name    string
 	address string
-	sign    func() (http.Header, error) // makes the fields of the next request
+	sign    func(http.Header) error // writes the fields of the next request into an empty header
 }
 
 // street is an API with two servers in front of it: the gateway as the command runs it, with metrics and a log that goes
@@ -167,7 +167,10 @@ func (c *client) ways(api, proxied, guarded string) ([]way, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := func() (http.Header, error) { return http.Header{"Authorization": {"Bearer " + c.grants.bearer}}, nil }
+	plain := func(h http.Header) error {
+		h["Authorization"] = []string{"Bearer " + c.grants.bearer}
+		return nil
+	}
 	return []way{
 		{WayDirect, api, plain},
 		{wayProxy, proxied, plain},

@@ -135,13 +135,14 @@ func sessionVerifier(tokens accesstoken.Verifier, tickets int, observers []holdf
 // macs makes the fields of requests in a session, each with a counter of its own.
 type macs struct {
 	session *popsession.Session
+	ticket  []string // the field Authorization
 	signer  *httpsig.Signer
 	counter uint64 // of the request at hand
 	url     *url.URL
 }
 
 func newMACs(session *popsession.Session) (*macs, error) {
-	m := &macs{session: session}
+	m := &macs{session: session, ticket: []string{"PoP-Session " + session.Ticket()}}
 	var err error
 	if m.url, err = url.Parse(origin + target); err != nil {
 		return nil, err
@@ -154,24 +155,18 @@ func newMACs(session *popsession.Session) (*macs, error) {
 }
 
 // sign makes the next request's.
-func (m *macs) sign() (http.Header, error) {
-	var err error
+func (m *macs) sign(h http.Header) (err error) {
 	if m.counter, err = m.session.NextCounter(); err != nil {
-		return nil, err
+		return err
 	}
-	h := http.Header{"Authorization": {"PoP-Session " + m.session.Ticket()}}
-	fields, err := m.signer.Sign(httpsig.RequestMessage(request(m.url, h), origin+target))
-	if err != nil {
-		return nil, err
-	}
-	fields.Add(h)
-	return h, nil
+	h["Authorization"] = m.ticket
+	return sign(m.signer, m.url, h)
 }
 
 // base returns what the MAC of a request is over.
 func (m *macs) base() ([]byte, error) {
-	h, err := m.sign()
-	if err != nil {
+	h := http.Header{}
+	if err := m.sign(h); err != nil {
 		return nil, err
 	}
 	inputs, err := httpsig.ParseInputs(h)
