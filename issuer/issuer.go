@@ -78,6 +78,9 @@ type Config struct {
 	// Edges end TLS for us, and tell their client's certificate in Client-Cert (RFC 9440), whose chain they have verified.
 	// They must drop what clients send under that name. From others the field means nothing.
 	Edges []netip.Prefix
+	// Certificates says that our own connections ask clients for certificates. Metadata then tells clients what they are
+	// good for, as it does where there are Edges.
+	Certificates bool
 	// FailureLimit is how many times a minute client authentication or a proof may fail for a client from one network (an
 	// IPv4 address, an IPv6 /64), or for a network that names no known client; then we answer 429 for a while. Edges must
 	// tell their peer's address as the last entry of X-Forwarded-For. If zero, failures aren't counted.
@@ -217,6 +220,7 @@ type Server struct {
 	refreshLifetime time.Duration
 	outside         []Outside
 	edges           []netip.Prefix
+	certificates    bool // clients have a way to present theirs
 	replay          replay.Guard
 	dpop            *dpop.Verifier
 	signatures      map[signatureKind]*httpsig.Verifier
@@ -236,6 +240,7 @@ func New(cfg Config) (*Server, error) {
 
 		failures:       newFailures(cfg.FailureLimit),
 		edges:          slices.Clone(cfg.Edges),
+		certificates:   cfg.Certificates || len(cfg.Edges) > 0,
 		outside:        slices.Clone(cfg.Outside),
 		login:          cfg.Login,
 		cookies:        page.Cookies{Secure: strings.HasPrefix(cfg.Issuer, "https:")},

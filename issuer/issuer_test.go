@@ -3,6 +3,7 @@ package issuer
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -124,7 +125,7 @@ func TestMetadata(t *testing.T) {
 			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
 				t.Fatalf("got %d %v", w.Code, w.Header())
 			}
-			methods := []any{"client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "httpsig"}
+			methods := []any{"client_secret_basic", "client_secret_post", "private_key_jwt", "httpsig"}
 			algorithms := []any{"ES256", "Ed25519", "EdDSA", "PS256"}
 			var proofs []any
 			for _, alg := range f.dpop.Algorithms() {
@@ -150,6 +151,34 @@ func TestMetadata(t *testing.T) {
 			}
 			if d := cmp.Diff(jsonObject(t, w.Body.Bytes()), want); d != "" || len(proofs) == 0 {
 				t.Errorf("-got +want\n%s", d)
+			}
+		})
+	}
+}
+
+// Certificates are spoken of only where they can be presented (RFC 8705, section 3.3).
+func TestMetadataOfCertificates(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*Config)
+		want   bool
+	}{
+		{"no way to present them", func(*Config) {}, false},
+		{"on connections", func(cfg *Config) { cfg.Certificates = true }, true},
+		{"through edges", func(cfg *Config) { cfg.Edges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := jsonObject(t, get(t, newFixture(t, tc.change), "GET", "https://as.example"+wellKnown+"/tenant").Body.Bytes())
+			if got, _ := m["tls_client_certificate_bound_access_tokens"].(bool); got != tc.want {
+				t.Errorf("bound access tokens: got %t", got)
+			}
+			for _, endpoint := range []string{"token", "introspection", "revocation"} {
+				methods, _ := m[endpoint+"_endpoint_auth_methods_supported"].([]any)
+				for _, method := range []any{"tls_client_auth", "self_signed_tls_client_auth"} {
+					if slices.Contains(methods, method) != tc.want {
+						t.Errorf("%s: got %v", endpoint, methods)
+					}
+				}
 			}
 		})
 	}

@@ -89,10 +89,14 @@ type metadata struct {
 	RevokeAuthMethods        []AuthMethod     `json:"revocation_endpoint_auth_methods_supported"`
 	RevokeAuthAlgorithms     []keys.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	DPoPAlgorithms           []keys.Algorithm `json:"dpop_signing_alg_values_supported"`
+	CertificateBound         bool             `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705, section 3.3
 }
 
 func (s *Server) metadata() metadata {
-	confidential := []AuthMethod{ClientSecretBasic, ClientSecretPost, PrivateKeyJWT, TLSClientAuth, SelfSignedTLS, HTTPSigAuth}
+	confidential := []AuthMethod{ClientSecretBasic, ClientSecretPost, PrivateKeyJWT, HTTPSigAuth}
+	if s.certificates {
+		confidential = append(confidential, TLSClientAuth, SelfSignedTLS)
+	}
 	methods := append([]AuthMethod{NoAuth}, confidential...)
 	var scopes []string
 	for _, c := range s.clients {
@@ -116,6 +120,7 @@ func (s *Server) metadata() metadata {
 		RevokeAuthMethods:        methods,
 		RevokeAuthAlgorithms:     assertionAlgorithms,
 		DPoPAlgorithms:           s.dpop.Algorithms(),
+		CertificateBound:         s.certificates,
 	}
 	if s.login != nil {
 		s.addAuthorization(&m)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-project/holdfast/certbound"
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/keys"
 )
 
 // Client is one registered client.
@@ -26,6 +27,7 @@ type Client struct {
 	RequirePushed        bool           `yaml:"require_pushed_requests" default:"false" help:"Refuse its authorization requests that weren't pushed."`
 	SkipConsent          bool           `yaml:"skip_consent" default:"false" help:"Don't ask its users: for your own applications."`
 	AuthorizationDetails []string       `yaml:"authorization_details" help:"The types of authorization_details that it may use."`
+	IDTokenAlgorithm     string         `yaml:"id_token_alg" enum:",ES256,EdDSA,Ed25519" help:"What signs its ID tokens: one of issuer.signing_keys.algorithms. If empty, the first of them."`
 	Scope                []string       `yaml:"scope" help:"What it may ask for, and gets if it doesn't ask."`
 	Audience             []string       `yaml:"audience" help:"The resources that it may ask tokens for; the first is the default. If empty, it gets no tokens."`
 	Binding              string         `yaml:"binding" enum:",dpop,httpsig-preregistered,httpsig-runtime,mtls" help:"The proof that it must use. If empty, any."`
@@ -61,7 +63,7 @@ func (b *builder) client(path string, c Client) issuer.Client {
 		InsecureAllowUnbound: c.InsecureAllowUnbound,
 		Introspect:           c.Introspect,
 		Name:                 c.Name, RedirectURIs: c.RedirectURIs, RequirePushedRequests: c.RequirePushed,
-		SkipConsent: c.SkipConsent, AuthorizationDetails: c.AuthorizationDetails,
+		SkipConsent: c.SkipConsent, AuthorizationDetails: c.AuthorizationDetails, IDTokenAlgorithm: keys.Algorithm(c.IDTokenAlgorithm),
 		TLS:      b.clientTLS(path+".tls", c.TLS),
 		Exchange: issuer.Exchange(c.Exchange),
 	}

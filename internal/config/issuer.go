@@ -124,7 +124,7 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(co
 		Secret:       b.secret("issuer.secret_file", s.Secret),
 		RequireNonce: s.RequireNonce, FailureLimit: s.FailureLimit,
 		TokenLifetime: s.TokenLifetime, RefreshLifetime: s.RefreshLifetime,
-		Edges:    b.prefixes("issuer.edges", s.Edges),
+		Edges: b.prefixes("issuer.edges", s.Edges), Certificates: s.TLS.asks(),
 		Observer: observe,
 		Replay:   guard, PushedLifetime: s.PARLifetime, RequirePushedRequests: s.RequirePushed,
 	}
