@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -111,6 +113,21 @@ func TestIssuerLogin(t *testing.T) {
 	}
 }
 
+func TestIssuerProvider(t *testing.T) {
+	parts := openIssuer(t, loadStaged(t, issuerText+`  login:
+    providers:
+      - name: company
+        url: https://op.example
+        client_id: rp
+        client_secret_file: client.secret
+`))
+	w := httptest.NewRecorder()
+	parts.Login.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:1/login/", nil))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `href="/login/provider/company"`) {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
 func TestIssuerConfig(t *testing.T) {
 	parts := openIssuer(t, loadStaged(t, issuerText))
 	if _, err := issuer.New(parts.Config); err != nil {
@@ -153,6 +170,11 @@ func TestIssuerConfigRefuses(t *testing.T) {
 		{"a period that is too short", "  clients:", "  signing_keys: {period: 1m}\n  clients:", "issuer.signing_keys: signing: config: Period must be at least an hour, and Lead between two minutes and the Period"},
 		{"certificate without key", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {cert_file: x.pem}\n", "issuer.tls.key_file: required with cert_file"},
 		{"key without certificate", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {key_file: x.pem}\n", "issuer.tls.cert_file: required with key_file"},
+		{"provider without url", "  clients:", "  login: {providers: [{name: a, client_id: b}]}\n  clients:", "issuer.login.providers[0].url: required"},
+		{"provider with a secret that isn't there", "  clients:", "  login: {providers: [{name: a, url: 'https://op.example', client_id: b, client_secret_file: absent}]}\n  clients:",
+			"holdfast.yaml:5: issuer.login.providers[0].client_secret_file: open absent: no such file or directory"},
+		{"provider in the clear", "  clients:", "  login: {providers: [{name: a, url: 'http://op.example', client_id: b}]}\n  clients:",
+			"issuer.login: login: provider a: Issuer: neither https nor http on a loopback address"},
 		{"client without id", "    - id: app\n      auth", "    - auth", "issuer.clients[0].id: required"},
 		{"client without method", "      auth: private_key_jwt\n", "", "issuer.clients[1].auth: required"},
 		{"no secret", "      secret_file: client.secret\n", "", "holdfast.yaml:6: issuer.clients[0]: client_secret_basic needs secret_file or secret_sha256"},

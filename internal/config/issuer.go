@@ -14,7 +14,9 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
+	"github.com/holdfast-project/holdfast/internal/fetch"
 	"github.com/holdfast-project/holdfast/issuer"
+	"github.com/holdfast-project/holdfast/issuer/login"
 	"github.com/holdfast-project/holdfast/issuer/signing"
 	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
@@ -57,12 +59,17 @@ type Outside struct {
 	CAFile   string `yaml:"ca_file" help:"Certificates, PEM, that its server must chain to. If empty, the system's."`
 }
 
+// httpClient returns a client for servers whose certificates chain to those in the file, or nil if there is none.
+func (b *builder) httpClient(path, caFile string) *http.Client {
+	if caFile == "" {
+		return nil
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: b.roots(path, caFile), ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment}}
+}
+
 // outside makes what verifies another issuer's tokens. Its metadata and keys are fetched when the first token comes.
 func (b *builder) outside(path string, o Outside) issuer.Outside {
-	client := &http.Client{Timeout: 10 * time.Second}
-	if o.CAFile != "" {
-		client.Transport = &http.Transport{TLSClientConfig: b.roots(path+".ca_file", o.CAFile), ForceAttemptHTTP2: true}
-	}
+	client := fetch.Bounded(b.httpClient(path+".ca_file", o.CAFile))
 	var mu sync.Mutex // guards verifier
 	var verifier *oidc.IDTokenVerifier
 	find := func(ctx context.Context) (*oidc.IDTokenVerifier, error) {
@@ -134,6 +141,10 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(co
 	for i, o := range s.Outside {
 		cfg.Outside = append(cfg.Outside, b.outside(fmt.Sprintf("issuer.outside[%d]", i), o))
 	}
+	var providers []login.Provider
+	for i, p := range s.Login.Providers {
+		providers = append(providers, b.provider(fmt.Sprintf("issuer.login.providers[%d]", i), p))
+	}
 	secrets := [][]byte{cfg.Secret}
 	if s.FormerSecret.set() {
 		secrets = append(secrets, b.secret("issuer.former_secret_file", s.FormerSecret))
@@ -153,7 +164,7 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(co
 		err = &Error{Path: "issuer.signing_keys", Problem: err.Error(), Err: err}
 		return nil, errors.Join(err, cfg.Store.Close())
 	}
-	if cfg.Login, err = s.Login.open(cfg, observe); err != nil {
+	if cfg.Login, err = s.Login.open(cfg, providers, observe); err != nil {
 		err = &Error{Path: "issuer.login", Problem: err.Error(), Err: err}
 		return nil, errors.Join(err, cfg.Store.Close())
 	}

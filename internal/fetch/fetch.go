@@ -1,9 +1,11 @@
 // Package fetch reads documents that are trusted because of where they are: metadata, key sets, answers of an issuer.
 //
-// [Endpoint] tells which URLs may be, [Client] makes a client that follows nothing, and [Document] reads.
+// [Endpoint] tells which URLs may be, [Client] makes a client that follows nothing, and [Document] reads. [Bounded] is for
+// libraries that read by themselves.
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +70,24 @@ func Client(c *http.Client) *http.Client {
 		own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	return &own
+}
+
+// Bounded returns a client as Client does, whose answers fail after MaxDocument bytes.
+func Bounded(c *http.Client) *http.Client {
+	own := Client(c)
+	own.Transport = boundedTransport{cmp.Or[http.RoundTripper](own.Transport, http.DefaultTransport)}
+	return own
+}
+
+type boundedTransport struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, MaxDocument)
+	}
+	return resp, err
 }
 
 // Document reads a JSON document of at most MaxDocument bytes. An answer with another status than 200 is a StatusError.

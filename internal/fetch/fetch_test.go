@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -90,6 +91,27 @@ func TestDocument(t *testing.T) {
 			}
 			if _, ok := errors.AsType[StatusError](err); ok != (tc.code != 200) {
 				t.Errorf("got %T, want a StatusError: %t", err, tc.code != 200)
+			}
+		})
+	}
+}
+
+func TestBounded(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		size int
+		good bool
+	}{{"as much as may be", MaxDocument, true}, {"one more", MaxDocument + 1, false}} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("x", tc.size)) }))
+			defer s.Close()
+			resp, err := Bounded(nil).Get(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadAll(resp.Body); (err == nil) != tc.good {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

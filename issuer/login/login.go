@@ -15,6 +15,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,6 +42,8 @@ type Config struct {
 	// InsecureDevelopmentUser is the name of a user as whom anybody can log in, with one press of a button. If empty, there
 	// is none.
 	InsecureDevelopmentUser string
+	// Providers are outside OpenID providers that users may log in by.
+	Providers []Provider
 	// SessionLifetime is how long a login lasts. If zero, 12 hours.
 	SessionLifetime time.Duration
 	// Observer, if set, is told of every login, refusal and logout. It must not block.
@@ -57,6 +60,7 @@ type Login struct {
 	cookies  page.Cookies
 	sameSite *http.CrossOriginProtection
 	handlers map[string]http.HandlerFunc // method, space, path below base → endpoint
+	links    []providerLink              // to the providers, in the order of the configuration
 }
 
 // New checks cfg and copies it.
@@ -86,10 +90,30 @@ func New(cfg Config) (*Login, error) {
 	if cfg.InsecureDevelopmentUser != "" {
 		l.handlers["POST development"] = l.serveDevelopment
 	}
+	for _, p := range cfg.Providers {
+		if err := l.addProvider(p); err != nil {
+			return nil, err
+		}
+	}
 	if len(l.handlers) == 2 {
 		return nil, errors.New("login: no way to log in")
 	}
 	return l, nil
+}
+
+// addProvider adds a way to log in.
+func (l *Login) addProvider(p Provider) error {
+	checked, err := newProvider(p, l.cfg.Now)
+	if err != nil {
+		return err
+	}
+	begin := "GET " + providerPath(p.Name)
+	if l.handlers[begin] != nil {
+		return fmt.Errorf("login: two providers have the name %s", p.Name)
+	}
+	l.handlers[begin], l.handlers[begin+callbackPath] = l.beginAttempt(checked), l.endAttempt(checked)
+	l.links = append(l.links, providerLink{URL: l.base + providerPath(p.Name), Label: checked.Label})
+	return nil
 }
 
 // ServeHTTP serves the paths below the issuer's "/login/". No form of another site does anything here.

@@ -2,6 +2,9 @@ package login
 
 import (
 	"net/http"
+	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/holdfast-project/holdfast/internal/page"
 	"github.com/holdfast-project/holdfast/issuer"
@@ -13,11 +16,24 @@ type ways struct {
 	Back        string // where the browser goes on
 	Client      string // for whom; or ""
 	Development string // the development user; or ""
+	Providers   []providerLink
 }
+
+// providerLink is a link to where a login by a provider begins.
+type providerLink struct{ URL, Label string }
 
 // Begin shows the page that logs a user in.
 func (l *Login) Begin(w http.ResponseWriter, _ *http.Request, back string, hint issuer.LoginHint) {
-	l.showLogin(w, ways{Back: back, Client: hint.ClientName}, hint.FormAction)
+	query := url.Values{"back": {back}}
+	if !hint.After.IsZero() {
+		age := max(l.cfg.Now().Sub(hint.After), 0)
+		query.Set("max_age", strconv.FormatInt(int64(age/time.Second), 10))
+	}
+	to := ways{Back: back, Client: hint.ClientName}
+	for _, link := range l.links {
+		to.Providers = append(to.Providers, providerLink{link.URL + "?" + query.Encode(), link.Label})
+	}
+	l.showLogin(w, to, hint.FormAction)
 }
 
 func (l *Login) showLogin(w http.ResponseWriter, to ways, formAction []string) {
@@ -32,7 +48,7 @@ func (l *Login) serveAccount(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		l.refuse(w, r, err)
 	case session == nil:
-		l.showLogin(w, ways{}, nil)
+		l.showLogin(w, ways{Providers: l.links}, nil)
 	default:
 		accountPage.Write(w, page.Page{Status: http.StatusOK, Title: "Logged in", Data: struct{ Base, User string }{l.base, session.Name}})
 	}
@@ -40,6 +56,9 @@ func (l *Login) serveAccount(w http.ResponseWriter, r *http.Request) {
 
 var (
 	loginPage = page.MustParse(`<h1>Log in{{with .Client}} to go on to {{.}}{{end}}</h1>
+{{- range .Providers}}
+<p class="actions"><a class="button" href="{{.URL}}">Log in with {{.Label}}</a></p>
+{{- end}}
 {{- with .Development}}
 <form method="post" action="{{$.Base}}development">
 <input type="hidden" name="back" value="{{$.Back}}">
