@@ -217,10 +217,11 @@ func (s *Server) showConsent(w http.ResponseWriter, a *authorization, id string)
 			Client, User, Resource, Returns string
 			Scope, Details                  []string
 			Action, Interaction, Token      string
+			SelfRegistered                  bool
 		}{
 			a.client.displayName(), a.session.Name, a.request.Resource, returnsTo(a.redirect),
 			a.request.Scope, readableDetails(a.request.Details),
-			s.urls.base + "/consent", id, s.formToken(id, a.session),
+			s.urls.base + "/consent", id, s.formToken(id, a.session), a.client.SelfRegistered,
 		},
 	})
 }
@@ -257,6 +258,9 @@ func readableDetails(raw json.RawMessage) []string {
 
 var consentPage = page.MustParse(`<h1>Allow {{.Client}} to act for you?</h1>
 <p>You are logged in as <strong>{{.User}}</strong>. {{.Client}} asks for access to <strong>{{.Resource}}</strong>.</p>
+{{- if .SelfRegistered}}
+<p>It chose this name itself: nobody here has checked who is behind it.</p>
+{{- end}}
 {{- with .Scope}}
 <h2>It may then</h2>
 <ul>

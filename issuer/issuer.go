@@ -87,6 +87,8 @@ type Config struct {
 	FailureLimit int
 	// Outside lists other issuers whose tokens may be exchanged.
 	Outside []Outside
+	// Registration lets clients register themselves. If nil, there is no registration endpoint. It needs a Login.
+	Registration *DynamicRegistration
 	// Replay remembers proofs, up to 2 minutes ahead. Required. One that has just lost its memory
 	// makes us refuse for some 10 s, with status 503 (see [replay.Memory]).
 	Replay replay.Guard
@@ -158,6 +160,8 @@ type Client struct {
 	AuthorizationDetails []string
 	// SkipConsent lets it have what it asks for without asking the user: for one's own applications.
 	SkipConsent bool
+	// SelfRegistered says that what is known of it is its own word, which users are told.
+	SelfRegistered bool
 	// IDTokenAlgorithm signs its ID tokens. If empty, the default of Keys.
 	IDTokenAlgorithm keys.Algorithm
 	// Grants lists the grant types that it may use. If empty, client_credentials, provided that it has an Audience.
@@ -178,7 +182,7 @@ type SecretHash [32]byte
 
 // Event is a grant, an introspection or a refusal, for audit logs. It holds no token and no secret.
 type Event struct {
-	Endpoint string // "token", "introspection", "revocation", "par", "authorization", "consent", "userinfo", "login"; of Run, "pruning"
+	Endpoint string // "token", "introspection", "revocation", "par", "authorization", "consent", "userinfo", "login", "registration"; of Run, "pruning"
 	// ClientID is the client's, or "" if no known one was named. It is authenticated unless Refusal is about just that.
 	ClientID string
 	// Refusal is nil for a grant, and for an introspection that was answered.
@@ -219,6 +223,7 @@ type Server struct {
 
 	refreshLifetime time.Duration
 	outside         []Outside
+	registration    *DynamicRegistration // or nil
 	edges           []netip.Prefix
 	certificates    bool // clients have a way to present theirs
 	replay          replay.Guard
@@ -242,6 +247,7 @@ func New(cfg Config) (*Server, error) {
 		edges:          slices.Clone(cfg.Edges),
 		certificates:   cfg.Certificates || len(cfg.Edges) > 0,
 		outside:        slices.Clone(cfg.Outside),
+		registration:   cfg.Registration,
 		login:          cfg.Login,
 		cookies:        page.Cookies{Secure: strings.HasPrefix(cfg.Issuer, "https:")},
 		sameSite:       http.NewCrossOriginProtection(),
@@ -265,6 +271,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("issuer: Store and Keys are required")
 	case cfg.FailureLimit < 0:
 		return nil, errors.New("issuer: FailureLimit is negative")
+	case cfg.Registration != nil && cfg.Login == nil:
+		return nil, errors.New("issuer: Registration is for clients with users, who need a Login")
 	case cfg.Replay == nil:
 		return nil, errors.New("issuer: Replay is required")
 	case s.lifetime < time.Second:
@@ -275,6 +283,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("issuer: PushedLifetime is not between a second and 10 minutes")
 	case s.lifetime > cfg.Keys.Overlap():
 		return nil, errors.New("issuer: tokens would live longer than the keys that signed them are published")
+	}
+	if err := cfg.Registration.check(); err != nil {
+		return nil, err
 	}
 	var err error
 	if s.urls, err = parseIssuer(cfg.Issuer); err != nil {
@@ -330,6 +341,9 @@ func (s *Server) route() error {
 		s.urls.base + "/token":      s.serveToken,
 		s.urls.base + "/introspect": s.serveIntrospect,
 		s.urls.base + "/revoke":     s.serveRevoke,
+	}
+	if s.registration != nil {
+		s.handlers[s.urls.base+"/register"] = s.serveRegister
 	}
 	if s.login != nil {
 		s.handlers[s.urls.base+"/par"] = s.servePush

@@ -23,6 +23,7 @@ type urls struct {
 	base                            string // the issuer's own path, which may be empty
 	token, introspect, revoke, jwks string
 	par, authorize, userinfo        string
+	register                        string
 }
 
 // parseIssuer checks an issuer identifier (RFC 8414, section 2) and lays out the endpoints below it.
@@ -50,6 +51,7 @@ func parseIssuer(issuer string) (urls, error) {
 		par:        issuer + "/par",
 		authorize:  issuer + "/authorize",
 		userinfo:   issuer + "/userinfo",
+		register:   issuer + "/register",
 	}, nil
 }
 
@@ -65,6 +67,7 @@ type metadata struct {
 	JWKSURI               string `json:"jwks_uri"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
+	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 
 	AuthorizationEndpoint string   `json:"authorization_endpoint,omitempty"`
 	PushEndpoint          string   `json:"pushed_authorization_request_endpoint,omitempty"` // RFC 9126, section 5
@@ -121,6 +124,9 @@ func (s *Server) metadata() metadata {
 		RevokeAuthAlgorithms:     assertionAlgorithms,
 		DPoPAlgorithms:           s.dpop.Algorithms(),
 		CertificateBound:         s.certificates,
+	}
+	if s.registration != nil {
+		m.RegistrationEndpoint = s.urls.register
 	}
 	if s.login != nil {
 		s.addAuthorization(&m)

@@ -42,6 +42,10 @@ const (
 	AssertionUsed       Reason = "assertion-used"          // RFC 7523, section 3, step 7: jti seen before
 	IntrospectDenied    Reason = "introspection-denied"    // RFC 7662, section 2.3: not a resource server
 	RevocationDenied    Reason = "revocation-denied"       // RFC 7009, section 2.1: another client's token
+	InitialTokenRefused Reason = "initial-token-refused"   // RFC 7591, section 3: absent, or not one of ours
+	MetadataRefused     Reason = "client-metadata-refused" // RFC 7591, section 3.2.2
+	RedirectURIRefused  Reason = "client-redirect-refused" // RFC 7591, section 3.2.2: of a client that would register
+	StatementRefused    Reason = "statement-refused"       // RFC 7591, section 3.2.2: software statements aren't taken
 	GrantRefused        Reason = "grant-unsupported"       // RFC 6749, section 5.2
 	ClientRefused       Reason = "client-gets-no-tokens"   // RFC 6749, section 5.2: unauthorized_client
 	ScopeRefused        Reason = "scope-refused"           // RFC 6749, section 3.3
@@ -141,6 +145,14 @@ func (e *Error) answer() answer {
 		return answer{http.StatusForbidden, "unauthorized_client", "this client may not introspect"}
 	case RevocationDenied:
 		return answer{http.StatusBadRequest, "unauthorized_client", "not a token of this client"}
+	case InitialTokenRefused:
+		return answer{http.StatusUnauthorized, "invalid_token", "registering needs an initial access token"}
+	case MetadataRefused:
+		return answer{http.StatusBadRequest, "invalid_client_metadata", "not metadata that a client can register here: " + e.Part}
+	case RedirectURIRefused:
+		return answer{http.StatusBadRequest, "invalid_redirect_uri", "redirect_uris: https, http on a loopback host, or a private-use scheme"}
+	case StatementRefused:
+		return answer{http.StatusBadRequest, "invalid_software_statement", "software statements aren't taken"}
 	case GrantRefused:
 		return answer{http.StatusBadRequest, "unsupported_grant_type", "not a grant type of this server"}
 	case ClientRefused:
@@ -231,7 +243,11 @@ func (e *Error) write(w http.ResponseWriter) {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
 	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
+		challenge := `Basic realm="token"`
+		if e.Reason == InitialTokenRefused {
+			challenge = `Bearer realm="registration"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.Wait.Seconds()))))
 	case http.StatusServiceUnavailable:

@@ -83,6 +83,7 @@ type registration struct {
 	dpop, certificateBound           bool
 	signature                        string
 	requirePushed, skipConsent       bool
+	selfRegistered                   bool
 	details                          []string
 	idTokenAlgorithm                 string
 	unbound                          bool
@@ -117,6 +118,7 @@ func (g *registration) members() map[string]any {
 		"tls_certificate_thumbprints":        &g.certificates,
 		"signature_binding":                  &g.signature,
 		"skip_consent":                       &g.skipConsent,
+		"self_registered":                    &g.selfRegistered,
 		"insecure_allow_unbound":             &g.unbound,
 		"token_exchange_impersonate":         &g.exchange.Impersonate,
 		"token_exchange_require_actor":       &g.exchange.RequireActor,
@@ -170,7 +172,7 @@ func registrationOf(c Client) *registration {
 		audience: c.Audience, introspect: c.Introspect, keys: c.Keys,
 		dn: c.TLS.SubjectDN, dns: c.TLS.DNS, uri: c.TLS.URI, email: c.TLS.Email,
 		dpop: c.Binding == DPoP, certificateBound: c.Binding == MutualTLS,
-		requirePushed: c.RequirePushedRequests, skipConsent: c.SkipConsent, details: c.AuthorizationDetails,
+		requirePushed: c.RequirePushedRequests, skipConsent: c.SkipConsent, selfRegistered: c.SelfRegistered, details: c.AuthorizationDetails,
 		idTokenAlgorithm: string(c.IDTokenAlgorithm), unbound: c.InsecureAllowUnbound, exchange: c.Exchange,
 	}
 	for _, grant := range c.Grants {
@@ -196,7 +198,7 @@ func (g *registration) client() (Client, error) {
 		ID: g.id, Name: g.name, AuthMethod: AuthMethod(g.authMethod), RedirectURIs: g.redirects,
 		Audience: g.audience, Introspect: g.introspect, Keys: g.keys,
 		TLS:                   TLSIdentity{SubjectDN: g.dn, DNS: g.dns, URI: g.uri, Email: g.email},
-		RequirePushedRequests: g.requirePushed, SkipConsent: g.skipConsent, AuthorizationDetails: g.details,
+		RequirePushedRequests: g.requirePushed, SkipConsent: g.skipConsent, SelfRegistered: g.selfRegistered, AuthorizationDetails: g.details,
 		IDTokenAlgorithm: keys.Algorithm(g.idTokenAlgorithm), InsecureAllowUnbound: g.unbound, Exchange: g.exchange,
 	}
 	for _, grant := range g.grants {

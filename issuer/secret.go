@@ -20,6 +20,7 @@ const (
 	kindPushed  secretKind = "hfp_" // pushed authorization request: the end of its request_uri
 	kindAsk     secretKind = "hfi_" // interaction: names it in URLs of pages
 	kindBrowser secretKind = "hfb_" // cookie that tells browsers apart
+	kindClient  secretKind = "hfs_" // secret of a client that registered itself
 )
 
 // secretSize is how many random octets a secret has.

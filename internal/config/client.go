@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"net/netip"
 	"os"
 
@@ -75,17 +76,46 @@ func (b *builder) client(path string, c Client) issuer.Client {
 	} else if c.Secret.set() {
 		out.SecretHash = b.secretHash(path+".secret_file", c.Secret)
 	} else if c.SecretSHA256 != "" {
-		sum, err := hex.DecodeString(c.SecretSHA256)
-		if err != nil || len(sum) != len(out.SecretHash) {
-			b.fail(path+".secret_sha256", "want 64 hexadecimal digits")
-		}
-		copy(out.SecretHash[:], sum)
+		out.SecretHash = b.hash(path+".secret_sha256", c.SecretSHA256)
 	} else if out.AuthMethod == issuer.ClientSecretBasic || out.AuthMethod == issuer.ClientSecretPost {
 		b.fail(path, "%s needs secret_file or secret_sha256", out.AuthMethod)
 	}
 	if c.JWKSFile != "" {
 		out.Keys = b.jwks(path+".jwks_file", c.JWKSFile)
 	}
+	return out
+}
+
+// Registration lets clients register themselves (RFC 7591).
+type Registration struct {
+	InitialTokens []string `yaml:"initial_tokens_sha256" help:"SHA-256 of each initial access token in hexadecimal digits, as printed by holdfast key secret. Without any, clients can't register themselves."`
+	InsecureOpen  bool     `yaml:"insecure_open" default:"false" help:"Let everybody register without a token: under any name, as often as failure_limit allows."`
+	Audience      []string `yaml:"audience" help:"The resources that such clients may ask tokens for; the first is the default. Required with either of the above."`
+	Scope         []string `yaml:"scope" help:"What they may ask for at most."`
+}
+
+// registration returns nil where clients can't register themselves.
+func (b *builder) registration(path string, r Registration) *issuer.DynamicRegistration {
+	if len(r.InitialTokens) == 0 && !r.InsecureOpen {
+		if len(r.Audience) > 0 || len(r.Scope) > 0 {
+			b.fail(path, "needs initial_tokens_sha256 or insecure_open")
+		}
+		return nil
+	}
+	out := &issuer.DynamicRegistration{InsecureOpen: r.InsecureOpen, Audience: r.Audience, Scope: r.Scope}
+	for i, text := range r.InitialTokens {
+		out.InitialTokens = append(out.InitialTokens, b.hash(fmt.Sprintf("%s.initial_tokens_sha256[%d]", path, i), text))
+	}
+	return out
+}
+
+// hash reads a SHA-256 in hexadecimal digits.
+func (b *builder) hash(path, text string) (out issuer.SecretHash) {
+	sum, err := hex.DecodeString(text)
+	if err != nil || len(sum) != len(out) {
+		b.fail(path, "want 64 hexadecimal digits")
+	}
+	copy(out[:], sum)
 	return out
 }
 

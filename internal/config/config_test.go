@@ -74,7 +74,7 @@ func TestLoadRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name, old, new, want string
 	}{
-		{"unknown key", "url:", "uri:", "holdfast.yaml:3: issuer.uri: unknown key; the keys here are listen, tls, url, database, secret_file, former_secret_file, signing_keys, require_nonce, token_lifetime, refresh_lifetime, login, par_lifetime, require_pushed_requests, failure_limit, replay, edges, outside, clients"},
+		{"unknown key", "url:", "uri:", "holdfast.yaml:3: issuer.uri: unknown key; the keys here are listen, tls, url, database, secret_file, former_secret_file, signing_keys, require_nonce, token_lifetime, refresh_lifetime, login, par_lifetime, require_pushed_requests, failure_limit, replay, edges, outside, registration, clients"},
 		{"unknown section", "log:", "logs:", "holdfast.yaml:17: logs: unknown key; the keys here are issuer, gateway, log, admin, trace"},
 		{"unknown key in a list", "auth:", "method:", "holdfast.yaml:10: issuer.clients[0].method: unknown key; the keys here are id, auth, secret_file, secret_sha256, jwks_file, tls, grants, exchange, name, redirect_uris, require_pushed_requests, skip_consent, authorization_details, id_token_alg, scope, audience, binding, insecure_allow_unbound, introspect"},
 		{"secret in the file", "auth:", "secret: hunter2\n      auth:", "holdfast.yaml:10: issuer.clients[0].secret: unknown key; the keys here are id, auth, secret_file, secret_sha256, jwks_file, tls, grants, exchange, name, redirect_uris, require_pushed_requests, skip_consent, authorization_details, id_token_alg, scope, audience, binding, insecure_allow_unbound, introspect"},

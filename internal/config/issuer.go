@@ -42,6 +42,7 @@ type Issuer struct {
 	Replay          Replay        `yaml:"replay"`
 	Edges           []string      `yaml:"edges" help:"Networks of proxies that end TLS, verify clients' certificates and tell them in Client-Cert (RFC 9440): 10.0.0.0/8. They must drop that field from clients, and add the address to X-Forwarded-For."`
 	Outside         []Outside     `yaml:"outside" help:"Other issuers whose ID or access tokens may be exchanged for bound tokens of this one."`
+	Registration    Registration  `yaml:"registration"`
 	Clients         []Client      `yaml:"clients" help:"Who may authenticate: clients, and resource servers that introspect."`
 }
 
@@ -145,6 +146,7 @@ func (f *File) OpenIssuer(ctx context.Context, log *slog.Logger, observe func(co
 	for i, p := range s.Login.Providers {
 		providers = append(providers, b.provider(fmt.Sprintf("issuer.login.providers[%d]", i), p))
 	}
+	cfg.Registration = b.registration("issuer.registration", s.Registration)
 	secrets := [][]byte{cfg.Secret}
 	if s.FormerSecret.set() {
 		secrets = append(secrets, b.secret("issuer.former_secret_file", s.FormerSecret))
