@@ -16,8 +16,8 @@ const (
 	maxClientID = 256
 )
 
-// clientCache keeps clients that were read from the store for a while. Only ids that are registered get in, so that nobody
-// else can push them out.
+// clientCache keeps clients that were read for a while. Those that are registered have one of their own, so that nobody else
+// can push them out.
 type clientCache struct {
 	mu      sync.Mutex
 	clients map[string]freshClient // client_id → client
@@ -38,8 +38,8 @@ func (k *clientCache) find(id string, now time.Time) *client {
 	return nil
 }
 
-// keep remembers a client that was read at a time, in the place of any other if there are too many.
-func (k *clientCache) keep(c *client, read time.Time) {
+// keep remembers a client until a time, in the place of any other if there are too many.
+func (k *clientCache) keep(c *client, until time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.clients == nil {
@@ -51,10 +51,11 @@ func (k *clientCache) keep(c *client, read time.Time) {
 		}
 		delete(k.clients, id)
 	}
-	k.clients[c.ID] = freshClient{c, read.Add(clientFresh)}
+	k.clients[c.ID] = freshClient{c, until}
 }
 
-// client finds a client by its id: of the configured ones first, then of the registered ones. One that isn't known is nil.
+// client finds a client by its id: of the configured ones first, then of the registered ones, then at the URL that the id
+// may be. One that isn't known is nil.
 func (s *Server) client(ctx context.Context, id string) (*client, error) {
 	if c := s.clients[id]; c != nil {
 		return c, nil
@@ -68,7 +69,7 @@ func (s *Server) client(ctx context.Context, id string) (*client, error) {
 	}
 	row, err := s.store.Client(ctx, id)
 	if isUnknown(err) {
-		return nil, nil
+		return s.documentClient(ctx, id), nil
 	}
 	if err != nil {
 		return nil, storeRefusal(err, Unavailable, "client")
@@ -77,7 +78,7 @@ func (s *Server) client(ctx context.Context, id string) (*client, error) {
 	if err != nil {
 		return nil, &Error{Reason: Failed, Part: "registration", Err: err}
 	}
-	s.registered.keep(c, now)
+	s.registered.keep(c, now.Add(clientFresh))
 	return c, nil
 }
 

@@ -218,12 +218,21 @@ func (s *Server) showConsent(w http.ResponseWriter, a *authorization, id string)
 			Scope, Details                  []string
 			Action, Interaction, Token      string
 			SelfRegistered                  bool
+			Home                            string // of a client that describes itself there
 		}{
 			a.client.displayName(), a.session.Name, a.request.Resource, returnsTo(a.redirect),
 			a.request.Scope, readableDetails(a.request.Details),
-			s.urls.base + "/consent", id, s.formToken(id, a.session), a.client.SelfRegistered,
+			s.urls.base + "/consent", id, s.formToken(id, a.session), a.client.SelfRegistered, a.client.home(),
 		},
 	})
+}
+
+// home is the host of a client that is known by the URL of its document, or "".
+func (c *client) home() string {
+	if u, err := url.Parse(c.ID); err == nil && c.SelfRegistered {
+		return u.Host
+	}
+	return ""
 }
 
 // returnsTo names for people where the answer goes.
@@ -259,7 +268,7 @@ func readableDetails(raw json.RawMessage) []string {
 var consentPage = page.MustParse(`<h1>Allow {{.Client}} to act for you?</h1>
 <p>You are logged in as <strong>{{.User}}</strong>. {{.Client}} asks for access to <strong>{{.Resource}}</strong>.</p>
 {{- if .SelfRegistered}}
-<p>It chose this name itself: nobody here has checked who is behind it.</p>
+<p>It chose this name itself: nobody here has checked who is behind it{{with .Home}}, other than <strong>{{.}}</strong>{{end}}.</p>
 {{- end}}
 {{- with .Scope}}
 <h2>It may then</h2>

@@ -87,7 +87,7 @@ type Config struct {
 	FailureLimit int
 	// Outside lists other issuers whose tokens may be exchanged.
 	Outside []Outside
-	// Registration lets clients register themselves. If nil, there is no registration endpoint. It needs a Login.
+	// Registration lets clients register themselves, or describe themselves at a URL. If nil, neither. It needs a Login.
 	Registration *DynamicRegistration
 	// Replay remembers proofs, up to 2 minutes ahead. Required. One that has just lost its memory
 	// makes us refuse for some 10 s, with status 503 (see [replay.Memory]).
@@ -224,6 +224,7 @@ type Server struct {
 	refreshLifetime time.Duration
 	outside         []Outside
 	registration    *DynamicRegistration // or nil
+	documents       *documents           // or nil
 	edges           []netip.Prefix
 	certificates    bool // clients have a way to present theirs
 	replay          replay.Guard
@@ -248,6 +249,7 @@ func New(cfg Config) (*Server, error) {
 		certificates:   cfg.Certificates || len(cfg.Edges) > 0,
 		outside:        slices.Clone(cfg.Outside),
 		registration:   cfg.Registration,
+		documents:      newDocuments(cfg.Registration),
 		login:          cfg.Login,
 		cookies:        page.Cookies{Secure: strings.HasPrefix(cfg.Issuer, "https:")},
 		sameSite:       http.NewCrossOriginProtection(),
@@ -342,7 +344,7 @@ func (s *Server) route() error {
 		s.urls.base + "/introspect": s.serveIntrospect,
 		s.urls.base + "/revoke":     s.serveRevoke,
 	}
-	if s.registration != nil {
+	if s.registration.registers() {
 		s.handlers[s.urls.base+"/register"] = s.serveRegister
 	}
 	if s.login != nil {

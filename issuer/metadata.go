@@ -92,6 +92,7 @@ type metadata struct {
 	RevokeAuthMethods        []AuthMethod     `json:"revocation_endpoint_auth_methods_supported"`
 	RevokeAuthAlgorithms     []keys.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	DPoPAlgorithms           []keys.Algorithm `json:"dpop_signing_alg_values_supported"`
+	ClientDocuments          bool             `json:"client_id_metadata_document_supported,omitempty"`      // draft-ietf-oauth-client-id-metadata-document, section 5
 	CertificateBound         bool             `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705, section 3.3
 }
 
@@ -125,7 +126,8 @@ func (s *Server) metadata() metadata {
 		DPoPAlgorithms:           s.dpop.Algorithms(),
 		CertificateBound:         s.certificates,
 	}
-	if s.registration != nil {
+	m.ClientDocuments = s.documents != nil
+	if s.registration.registers() {
 		m.RegistrationEndpoint = s.urls.register
 	}
 	if s.login != nil {

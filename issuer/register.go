@@ -35,6 +35,11 @@ type DynamicRegistration struct {
 	// InsecureOpen lets everybody register, without a token, as far as Config.FailureLimit allows: the database grows
 	// with every registration, and any name may be taken.
 	InsecureOpen bool
+	// Documents lets a client be known by the URL of a document that describes it, without registering
+	// (draft-ietf-oauth-client-id-metadata-document). Whoever names such a client has us fetch what is there.
+	Documents bool
+	// HTTP fetches documents. If nil, one that reaches addresses of the public Internet only.
+	HTTP *http.Client
 	// Audience lists the resources that such clients may ask tokens for; the first is the default. Required.
 	Audience []string
 	// Scope lists what they may ask for at most.
@@ -45,8 +50,10 @@ func (r *DynamicRegistration) check() error {
 	switch {
 	case r == nil:
 		return nil
-	case (len(r.InitialTokens) > 0) == r.InsecureOpen:
-		return errors.New("issuer: Registration needs InitialTokens, or InsecureOpen")
+	case len(r.InitialTokens) > 0 && r.InsecureOpen:
+		return errors.New("issuer: Registration has InitialTokens and is InsecureOpen")
+	case !r.registers() && !r.Documents:
+		return errors.New("issuer: Registration needs InitialTokens, InsecureOpen or Documents")
 	case slices.Contains(r.InitialTokens, SecretHash{}):
 		return errors.New("issuer: Registration: an empty hash in InitialTokens")
 	case len(r.Audience) == 0 || slices.Contains(r.Audience, ""):
@@ -55,6 +62,11 @@ func (r *DynamicRegistration) check() error {
 		return errors.New("issuer: Registration: not a scope token in Scope (RFC 6749, section 3.3)")
 	}
 	return nil
+}
+
+// registers tells whether there is a registration endpoint.
+func (r *DynamicRegistration) registers() bool {
+	return r != nil && (len(r.InitialTokens) > 0 || r.InsecureOpen)
 }
 
 // lets tells whether a token, or none, lets a client register. The time that it takes doesn't depend on how much of a
@@ -95,7 +107,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, event *Event) 
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.registration.parse(text)
+	c, err := s.registration.parse(text, ClientSecretBasic, ignore)
 	if err != nil {
 		return nil, err
 	}
@@ -166,8 +178,9 @@ func readMetadata(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // parse reads what a client says of itself. Members that aren't known are ignored (RFC 7591, section 2), our own too: a
 // client can't give itself privileges.
-func (r *DynamicRegistration) parse(text []byte) (Client, error) {
-	g := registration{authMethod: string(ClientSecretBasic), grants: []string{string(CodeGrant)}}
+// Those go to further. If it names no way to authenticate, it is the default.
+func (r *DynamicRegistration) parse(text []byte, byDefault AuthMethod, further func(name string, value strictjson.Value) error) (Client, error) {
+	g := registration{authMethod: string(byDefault), grants: []string{string(CodeGrant)}}
 	var responseTypes []string
 	members := g.toldMembers()
 	members["response_types"] = &responseTypes
@@ -179,7 +192,7 @@ func (r *DynamicRegistration) parse(text []byte) (Client, error) {
 			return &Error{Reason: MetadataRefused, Section: registerSection, Part: name, Expected: "jwks"}
 		}
 		if members[name] == nil {
-			return nil
+			return further(name, value)
 		}
 		if err := readMember(members[name], value); err != nil {
 			return &Error{Reason: MetadataRefused, Section: registerSection, Part: name, Err: err}
@@ -197,6 +210,8 @@ func (r *DynamicRegistration) parse(text []byte) (Client, error) {
 	}
 	return r.client(&g)
 }
+
+func ignore(string, strictjson.Value) error { return nil }
 
 // client makes a client of what it says of itself.
 func (r *DynamicRegistration) client(g *registration) (Client, error) {

@@ -288,7 +288,7 @@ func TestDynamicRegistrationConfig(t *testing.T) {
 		name   string
 		change func(*DynamicRegistration)
 	}{
-		{"neither tokens nor open", func(r *DynamicRegistration) { r.InitialTokens = nil }},
+		{"nothing", func(r *DynamicRegistration) { r.InitialTokens = nil }},
 		{"both", func(r *DynamicRegistration) { r.InsecureOpen = true }},
 		{"an empty hash", func(r *DynamicRegistration) { r.InitialTokens = []SecretHash{{}} }},
 		{"no audience", func(r *DynamicRegistration) { r.Audience = nil }},
@@ -317,7 +317,7 @@ func FuzzMetadata(f *testing.F) {
 	f.Add("")
 	r := &DynamicRegistration{InsecureOpen: true, Audience: []string{testResource}, Scope: []string{"read"}}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := r.parse([]byte(text))
+		c, err := r.parse([]byte(text), ClientSecretBasic, ignore)
 		if err != nil {
 			if e := asError(err); e.Reason != MetadataRefused && e.Reason != RedirectURIRefused && e.Reason != StatementRefused {
 				t.Fatalf("got error %v", err)

@@ -98,12 +98,12 @@ func TestIssuerLogin(t *testing.T) {
       audience: [https://api.example]
   login:
     insecure_development_user: dev
-  registration: {insecure_open: true, audience: [https://api.example]}
+  registration: {insecure_open: true, documents: true, audience: [https://api.example]}
 `))
 	if parts.Login == nil {
 		t.Fatal("nobody can log in")
 	}
-	if parts.Registration == nil || !parts.Registration.InsecureOpen {
+	if parts.Registration == nil || !parts.Registration.InsecureOpen || !parts.Registration.Documents {
 		t.Error("clients can't register themselves")
 	}
 	if c := parts.Clients[2]; c.Name != "The app" || len(c.RedirectURIs) != 1 || !c.RequirePushedRequests || c.SkipConsent {
@@ -179,7 +179,7 @@ func TestIssuerConfigRefuses(t *testing.T) {
 			"holdfast.yaml:5: issuer.login.providers[0].client_secret_file: open absent: no such file or directory"},
 		{"provider in the clear", "  clients:", "  login: {providers: [{name: a, url: 'http://op.example', client_id: b}]}\n  clients:",
 			"issuer.login: login: provider a: Issuer: neither https nor http on a loopback address"},
-		{"registration for nobody", "  clients:", "  registration: {audience: [https://api.example]}\n  clients:", "holdfast.yaml:5: issuer.registration: needs initial_tokens_sha256 or insecure_open"},
+		{"registration for nobody", "  clients:", "  registration: {audience: [https://api.example]}\n  clients:", "holdfast.yaml:5: issuer.registration: needs initial_tokens_sha256, insecure_open or documents"},
 		{"a short initial token", "  clients:", "  registration: {initial_tokens_sha256: ['00'], audience: [https://api.example]}\n  clients:",
 			"holdfast.yaml:5: issuer.registration.initial_tokens_sha256[0]: want 64 hexadecimal digits"},
 		{"client without id", "    - id: app\n      auth", "    - auth", "issuer.clients[0].id: required"},

@@ -86,23 +86,24 @@ func (b *builder) client(path string, c Client) issuer.Client {
 	return out
 }
 
-// Registration lets clients register themselves (RFC 7591).
+// Registration lets clients register themselves (RFC 7591), or describe themselves at a URL.
 type Registration struct {
 	InitialTokens []string `yaml:"initial_tokens_sha256" help:"SHA-256 of each initial access token in hexadecimal digits, as printed by holdfast key secret. Without any, clients can't register themselves."`
 	InsecureOpen  bool     `yaml:"insecure_open" default:"false" help:"Let everybody register without a token: under any name, as often as failure_limit allows."`
-	Audience      []string `yaml:"audience" help:"The resources that such clients may ask tokens for; the first is the default. Required with either of the above."`
+	Documents     bool     `yaml:"documents" default:"false" help:"Take a client_id that is an https URL, and fetch there what describes the client (Client ID Metadata Documents, a draft)."`
+	Audience      []string `yaml:"audience" help:"The resources that such clients may ask tokens for; the first is the default. Required with any of the above."`
 	Scope         []string `yaml:"scope" help:"What they may ask for at most."`
 }
 
 // registration returns nil where clients can't register themselves.
 func (b *builder) registration(path string, r Registration) *issuer.DynamicRegistration {
-	if len(r.InitialTokens) == 0 && !r.InsecureOpen {
+	if len(r.InitialTokens) == 0 && !r.InsecureOpen && !r.Documents {
 		if len(r.Audience) > 0 || len(r.Scope) > 0 {
-			b.fail(path, "needs initial_tokens_sha256 or insecure_open")
+			b.fail(path, "needs initial_tokens_sha256, insecure_open or documents")
 		}
 		return nil
 	}
-	out := &issuer.DynamicRegistration{InsecureOpen: r.InsecureOpen, Audience: r.Audience, Scope: r.Scope}
+	out := &issuer.DynamicRegistration{InsecureOpen: r.InsecureOpen, Documents: r.Documents, Audience: r.Audience, Scope: r.Scope}
 	for i, text := range r.InitialTokens {
 		out.InitialTokens = append(out.InitialTokens, b.hash(fmt.Sprintf("%s.initial_tokens_sha256[%d]", path, i), text))
 	}
