@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/holdfast-project/holdfast/internal/postgrestest"
 )
 
 var full = flag.Bool("full", false, "run at full size")
@@ -34,6 +36,12 @@ var binaries struct {
 	withoutRaces func() (string, error)
 }
 
+// postgres is the server of all tests that need one, once the first has started it.
+var postgres struct {
+	server  func() (*postgrestest.Server, error)
+	started *postgrestest.Server
+}
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if !*full {
@@ -47,7 +55,17 @@ func TestMain(m *testing.M) {
 	const module = "github.com/holdfast-project/holdfast/"
 	binaries.asTests = sync.OnceValues(func() (string, error) { return build(dir, "holdfast", module+"cmd/holdfast", raceFlag) })
 	binaries.withoutRaces = sync.OnceValues(func() (string, error) { return build(dir, "holdfast-plain", module+"cmd/holdfast", "") })
+	postgres.server = sync.OnceValues(func() (s *postgrestest.Server, err error) {
+		postgres.started, err = postgrestest.Start()
+		return postgres.started, err
+	})
 	code := m.Run()
+	if postgres.started != nil {
+		if err := postgres.started.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
