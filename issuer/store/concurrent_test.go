@@ -51,12 +51,24 @@ func TestConcurrent(t *testing.T) {
 				return "first", s.UseOnce(ctx, now, aClaim("contended"))
 			}, map[string]int{"first": 1, string(Used): racers - 1}},
 			{"invitation", func(ctx context.Context, s *Store, i int) (string, error) {
-				return "enrolled", s.Enrol(ctx, now, HashOf("invitation"), aPasskey(fmt.Sprint("key", i), "ada"))
+				id := fmt.Sprint("key", i)
+				ceremony := anInteraction("ceremony for "+id, "")
+				if err := s.CreateInteraction(ctx, now, ceremony); err != nil {
+					return "", err
+				}
+				return "enrolled", s.Enrol(ctx, now, HashOf("invitation"), ceremony, aPasskey(id, "ada"))
 			}, map[string]int{"enrolled": 1, string(Used): racers - 1}},
-			{"passkey", func(ctx context.Context, s *Store, i int) (string, error) {
+			{"challenge", func(ctx context.Context, s *Store, i int) (string, error) {
+				return "first", s.LogIn(ctx, now, aLogin(anInteraction("plain", ""), aPasskey("key", "ada"), 7, fmt.Sprint("cookie", i)))
+			}, map[string]int{"first": 1, string(Conflict): racers - 1}},
+			{"count of a passkey", func(ctx context.Context, s *Store, i int) (string, error) {
+				ceremony := anInteraction(fmt.Sprint("ceremony ", i), "")
+				if err := s.CreateInteraction(ctx, now, ceremony); err != nil {
+					return "", err
+				}
 				p := aPasskey("key", "ada")
 				p.SignCount = 8
-				return "first", s.UsePasskey(ctx, now, p, 7)
+				return "first", s.LogIn(ctx, now, aLogin(ceremony, p, 7, fmt.Sprint("counted", i)))
 			}, map[string]int{"first": 1, string(Conflict): racers - 1}},
 			{"next signing key", func(ctx context.Context, s *Store, i int) (string, error) {
 				mine := fmt.Sprint("key", i)
@@ -145,6 +157,85 @@ func TestRevokedMeanwhile(t *testing.T) {
 			wg.Wait()
 		}
 	})
+}
+
+// TestDisabledMeanwhile disables a user while grants, sessions and passkeys are made for that user on two nodes: what is
+// there at the end has ended, and nothing begins any more.
+func TestDisabledMeanwhile(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		nodes := []*Store{open(t, dsn), open(t, dsn)}
+		populate(t, nodes[0])
+		ctx := t.Context()
+		ada, err := nodes[0].User(ctx, "ada")
+		ok(t, err)
+		ada.Disabled = true
+		var wg sync.WaitGroup
+		for i := range racers {
+			wg.Go(func() {
+				s, id := nodes[i%2], fmt.Sprint("late ", i)
+				for _, err := range []error{
+					s.CreateSession(ctx, now, aSession(id, "ada")),
+					s.CreateInvitation(ctx, now, anInvitation(id, "ada")),
+					s.CompleteAuthorization(ctx, now, Approval{Grant: aGrant(id), Code: aCode(id)}),
+				} {
+					if err != nil {
+						wantReason(t, err, Disabled)
+					}
+				}
+			})
+			if i == racers/2 {
+				wg.Go(func() {
+					if err := nodes[0].UpdateUser(ctx, now, ada); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		left := counts(t, nodes[0])
+		if left["sessions"] != 0 || left["invitations"] != 0 {
+			t.Errorf("%d sessions and %d invitations are left", left["sessions"], left["invitations"])
+		}
+		grants, err := nodes[0].Grants(ctx, Parties{Subject: "ada"}, "", 1000)
+		ok(t, err)
+		for _, g := range grants {
+			if g.RevokedWhy != RevokedForDisabling {
+				t.Errorf("grant %s: revoked %q", g.ID, g.RevokedWhy)
+			}
+		}
+	})
+}
+
+// TestLastPasskeyTwice deletes a user's last two passkeys on two nodes at once: one of them stays.
+func TestLastPasskeyTwice(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		nodes := []*Store{open(t, dsn), open(t, dsn)}
+		populate(t, nodes[0])
+		for round := range 10 {
+			second := fmt.Sprint("second ", round)
+			addPasskey(t, nodes[0], now, aPasskey(second, "ada"))
+			keys, err := nodes[0].Passkeys(t.Context(), "ada")
+			ok(t, err)
+			got := race2(func(i int) error { return nodes[i].DeletePasskey(t.Context(), "ada", keys[i].ID) })
+			if got[0] == nil {
+				got[0], got[1] = got[1], got[0]
+			}
+			if wantReason(t, got[0], Last); got[1] != nil {
+				t.Errorf("neither was deleted: %v", got[1])
+			}
+		}
+	})
+}
+
+// race2 makes two calls at once.
+func race2(call func(i int) error) [2]error {
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = call(i) })
+	}
+	wg.Wait()
+	return errs
 }
 
 // TestLockedElsewhere: a node waits for another node's transaction no longer than its context allows, and gets its turn.

@@ -32,6 +32,7 @@ const maxAttempts = 4
 // The clauses of PostgreSQL that lock rows.
 const (
 	lockRow    = " FOR NO KEY UPDATE"      // others wait until the transaction ends, then read the row anew
+	holdRow    = " FOR SHARE"              // the row stays as it is until the transaction ends
 	skipLocked = " FOR UPDATE SKIP LOCKED" // rows that others hold are left for later
 )
 

@@ -17,6 +17,7 @@ const (
 	Expired     Reason = "expired"     // it is past its time, by the caller's clock
 	Conflict    Reason = "conflict"    // the id is taken, or the row was changed since the caller read it
 	Disabled    Reason = "disabled"    // the user is disabled
+	Last        Reason = "last"        // it is the last passkey of its user, who could not log in without it
 	Invalid     Reason = "invalid"     // a value that the store doesn't take: absent, too long, not JSON, out of order
 	Newer       Reason = "newer"       // the database was migrated by a newer version
 	Exposed     Reason = "exposed"     // others than its owner may read or write the database file

@@ -61,6 +61,24 @@ func aPasskey(id, user string) Passkey {
 	return Passkey{ID: []byte(id), UserID: user, Credential: json.RawMessage(`{"alg":-7}`), SignCount: 7}
 }
 
+// aCeremony begins one, which the passkey of that id ends.
+func aCeremony(t testing.TB, s *Store, id string) Interaction {
+	t.Helper()
+	i := anInteraction("ceremony for "+id, "")
+	ok(t, s.CreateInteraction(t.Context(), now, i))
+	return i
+}
+
+// addPasskey adds one by a ceremony of its own.
+func addPasskey(t testing.TB, s *Store, at time.Time, p Passkey) {
+	t.Helper()
+	ok(t, s.AddPasskey(t.Context(), at, aCeremony(t, s, string(p.ID)), p))
+}
+
+func aLogin(ceremony Interaction, p Passkey, was int64, cookie string) PasskeyLogin {
+	return PasskeyLogin{Ceremony: ceremony, Passkey: p, Was: was, Session: aSession(cookie, p.UserID)}
+}
+
 func anInvitation(secret, user string) Invitation {
 	return Invitation{Hash: HashOf(secret), UserID: user, Expires: in(time.Hour)}
 }
@@ -84,7 +102,7 @@ func aSigningKey(kid string, period int64) SigningKey {
 // populate stores one of everything, as the tests' starting point:
 //
 //	client "client"; user "ada" with passkey "key", session "cookie", invitation "invitation", consent to "client"
-//	pushed request "pushed"; interaction "page" of it, interaction "plain"
+//	pushed request "pushed"; interaction "page" of it, interaction "plain", interaction "ceremony", which has ended
 //	grant "code-grant" with code "code"; grant "grant" with refresh token "r1"
 //	signing key "k0" of period 0; revoked access token "jti"; claim "used"
 func populate(t testing.TB, s *Store) {
@@ -92,7 +110,9 @@ func populate(t testing.TB, s *Store) {
 	ctx := t.Context()
 	ok(t, s.CreateClient(ctx, now, aClient("client")))
 	ok(t, s.CreateUser(ctx, now, aUser("ada")))
-	ok(t, s.AddPasskey(ctx, now, aPasskey("key", "ada")))
+	key := anInteraction("ceremony", "")
+	ok(t, s.CreateInteraction(ctx, now, key))
+	ok(t, s.AddPasskey(ctx, now, key, aPasskey("key", "ada")))
 	ok(t, s.CreateSession(ctx, now, aSession("cookie", "ada")))
 	ok(t, s.CreateInvitation(ctx, now, anInvitation("invitation", "ada")))
 	ok(t, s.PutConsent(ctx, now, aConsent("ada", "client")))

@@ -64,7 +64,7 @@ func (g *Grant) live(now time.Time) error {
 }
 
 // CreateGrant stores a grant that needed no browser, with its first refresh token if there is one, and uses the claims
-// up. Conflict: the id is taken.
+// up. Conflict: the id is taken. Disabled: the subject is a user who is.
 func (s *Store) CreateGrant(ctx context.Context, now time.Time, g Grant, first *RefreshToken, claims ...replay.Claim) error {
 	if err := g.check(now); err != nil {
 		return err
@@ -87,6 +87,9 @@ func (s *Store) CreateGrant(ctx context.Context, now time.Time, g Grant, first *
 }
 
 func (q queries) insertGrant(ctx context.Context, now time.Time, g Grant) error {
+	if err := q.holdEnabled(ctx, g.Subject); err != nil {
+		return err
+	}
 	scope, err := encodeStrings(g.Scope)
 	if err != nil {
 		return err
@@ -180,7 +183,8 @@ func (q queries) revoke(ctx context.Context, now time.Time, id, why string) erro
 }
 
 // RevokeGrants revokes up to limit (at most 1000) grants of p and returns how many; call it until that is less than
-// limit. A grant that is made meanwhile may escape, so stop that first: delete the client, disable the user.
+// limit. A grant that is made meanwhile may escape, so stop that first: delete the client. Disabling a user revokes the
+// user's grants by itself.
 func (s *Store) RevokeGrants(ctx context.Context, now time.Time, p Parties, why string, limit int) (int, error) {
 	if err := checkWhy(now, why); err != nil {
 		return 0, err

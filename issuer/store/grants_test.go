@@ -306,12 +306,12 @@ func testInvalid(t *testing.T, s *Store) {
 		{"a long credential id", func() error {
 			p := aPasskey("x", "ada")
 			p.ID = make([]byte, maxCredential+1)
-			return s.AddPasskey(ctx, now, p)
+			return s.AddPasskey(ctx, now, anInteraction("plain", ""), p)
 		}},
 		{"a count beyond 32 bits", func() error {
 			p := aPasskey("x", "ada")
 			p.SignCount = 1 << 32
-			return s.AddPasskey(ctx, now, p)
+			return s.AddPasskey(ctx, now, anInteraction("plain", ""), p)
 		}},
 		{"a session without an authentication", func() error {
 			e := aSession("x", "ada")

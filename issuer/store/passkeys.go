@@ -34,13 +34,21 @@ func (p *Passkey) check(now time.Time) error {
 	return k.err
 }
 
-// AddPasskey adds a passkey to a user who is logged in. Conflict: the credential id is taken. NotFound: there is no such
-// user.
-func (s *Store) AddPasskey(ctx context.Context, now time.Time, p Passkey) error {
+// AddPasskey ends a ceremony and adds the passkey that came of it to a user who is logged in. Conflict: the ceremony has
+// ended or expired, or the credential id is taken. NotFound: there is no such user. Disabled.
+func (s *Store) AddPasskey(ctx context.Context, now time.Time, ceremony Interaction, p Passkey) error {
 	if err := p.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error { return q.insertPasskey(ctx, now, p) })
+	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error {
+		if err := q.holdEnabled(ctx, p.UserID); err != nil {
+			return err
+		}
+		if err := q.end(ctx, now, ceremony); err != nil {
+			return err
+		}
+		return q.insertPasskey(ctx, now, p)
+	})
 }
 
 func (q queries) insertPasskey(ctx context.Context, now time.Time, p Passkey) error {
@@ -86,28 +94,67 @@ func (s *Store) Passkeys(ctx context.Context, userID string) ([]Passkey, error) 
 	return list, err
 }
 
-// UsePasskey notes a use: p's SignCount and Credential replace the stored ones if the stored count is still was.
-// Conflict: another use was faster, or the passkey is gone. Whether the count may stay or fall is the caller's to say
-// (WebAuthn Level 3, section 6.1.1).
-func (s *Store) UsePasskey(ctx context.Context, now time.Time, p Passkey, was int64) error {
-	if err := p.check(now); err != nil {
+// PasskeyLogin is a login by a passkey.
+type PasskeyLogin struct {
+	Ceremony Interaction // as the caller read it
+	Passkey  Passkey     // with the SignCount and Credential that it has from now on
+	Was      int64       // the SignCount that the caller's decision stands on
+	Session  Session     // what begins
+}
+
+// LogIn ends the ceremony, notes the use of the passkey and begins the session. Conflict: the ceremony has ended or
+// expired, another login with the passkey was faster, the passkey is gone, or the cookie is taken. Disabled. Whether the
+// count may stay or fall is the caller's to say (WebAuthn Level 3, section 6.1.1).
+func (s *Store) LogIn(ctx context.Context, now time.Time, l PasskeyLogin) error {
+	if err := l.Passkey.check(now); err != nil {
 		return err
 	}
-	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error {
-		return q.must(ctx, refused(Conflict, "passkey"), `UPDATE passkeys SET credential = $1, sign_count = $2, used = $3
+	if err := l.Session.check(now); err != nil {
+		return err
+	}
+	k := checks{what: "login"}
+	if k.require(l.Session.UserID == l.Passkey.UserID, "UserID"); k.err != nil {
+		return k.err
+	}
+	return s.update(ctx, "login", func(ctx context.Context, q queries) error {
+		if err := q.holdEnabled(ctx, l.Passkey.UserID); err != nil {
+			return err
+		}
+		if err := q.end(ctx, now, l.Ceremony); err != nil {
+			return err
+		}
+		err := q.must(ctx, refused(Conflict, "passkey"), `UPDATE passkeys SET credential = $1, sign_count = $2, used = $3
 			WHERE id = $4 AND user_id = $5 AND sign_count = $6`,
-			string(p.Credential), p.SignCount, micros(now), p.ID, p.UserID, was)
+			string(l.Passkey.Credential), l.Passkey.SignCount, micros(now), l.Passkey.ID, l.Passkey.UserID, l.Was)
+		if err != nil {
+			return err
+		}
+		return q.insertSession(ctx, now, l.Session)
 	})
 }
 
-// DeletePasskey deletes a passkey of a user. NotFound.
+// DeletePasskey deletes a passkey of a user. NotFound; Last, which it doesn't delete.
 func (s *Store) DeletePasskey(ctx context.Context, userID string, id []byte) error {
 	return s.update(ctx, "passkey", func(ctx context.Context, q queries) error {
-		return q.must(ctx, refused(NotFound, "passkey"), "DELETE FROM passkeys WHERE id = $1 AND user_id = $2", id, userID)
+		// Of two who delete the last two at once, one waits here.
+		var name string
+		if err := q.row(ctx, "SELECT name FROM users WHERE id = $1"+lockRow, userID).Scan(&name); err != nil {
+			return err
+		}
+		err := q.must(ctx, refused(NotFound, "passkey"), "DELETE FROM passkeys WHERE id = $1 AND user_id = $2", id, userID)
+		if err != nil {
+			return err
+		}
+		var others bool
+		err = q.row(ctx, "SELECT EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)", userID).Scan(&others)
+		if err == nil && !others {
+			return refused(Last, "passkey")
+		}
+		return err
 	})
 }
 
-// Invitation lets its holder add a first passkey to a user, once.
+// Invitation lets its holder add a passkey to a user who can't log in, once.
 type Invitation struct {
 	Hash    Hash
 	UserID  string
@@ -116,7 +163,7 @@ type Invitation struct {
 	UsedAt  time.Time // set by the store; zero: it is unused
 }
 
-// CreateInvitation stores an invitation. NotFound: there is no such user.
+// CreateInvitation stores an invitation. NotFound: there is no such user. Disabled.
 func (s *Store) CreateInvitation(ctx context.Context, now time.Time, i Invitation) error {
 	k := checks{what: "invitation"}
 	k.hash("Hash", i.Hash)
@@ -126,6 +173,9 @@ func (s *Store) CreateInvitation(ctx context.Context, now time.Time, i Invitatio
 		return k.err
 	}
 	return s.update(ctx, "invitation", func(ctx context.Context, q queries) error {
+		if err := q.holdEnabled(ctx, i.UserID); err != nil {
+			return err
+		}
 		_, err := q.exec(ctx, "INSERT INTO invitations (hash, user_id, created, expires) VALUES ($1, $2, $3, $4)",
 			i.Hash[:], i.UserID, micros(now), micros(i.Expires))
 		return err
@@ -162,9 +212,10 @@ func (q queries) invitation(ctx context.Context, now time.Time, hash Hash, lock 
 	return i, u, enabled(nil, u)
 }
 
-// Enrol uses an invitation up and adds the passkey, whose UserID must be the invitation's. NotFound (also for another
-// user's invitation), Used, Expired, Disabled; Conflict: the credential id is taken.
-func (s *Store) Enrol(ctx context.Context, now time.Time, invitation Hash, p Passkey) error {
+// Enrol uses an invitation up, ends the ceremony and adds the passkey, whose UserID must be the invitation's. NotFound
+// (also for another user's invitation), Used, Expired, Disabled; Conflict: the ceremony has ended or expired, or the
+// credential id is taken.
+func (s *Store) Enrol(ctx context.Context, now time.Time, invitation Hash, ceremony Interaction, p Passkey) error {
 	if err := p.check(now); err != nil {
 		return err
 	}
@@ -179,6 +230,9 @@ func (s *Store) Enrol(ctx context.Context, now time.Time, invitation Hash, p Pas
 		err = q.must(ctx, refused(Used, "invitation"), "UPDATE invitations SET used = $1 WHERE hash = $2 AND used IS NULL",
 			micros(now), invitation[:])
 		if err != nil {
+			return err
+		}
+		if err := q.end(ctx, now, ceremony); err != nil {
 			return err
 		}
 		return q.insertPasskey(ctx, now, p)

@@ -84,9 +84,10 @@ func (q queries) usePushed(ctx context.Context, now time.Time, handle Hash) erro
 		"UPDATE pushed_requests SET used = $1 WHERE handle = $2 AND used IS NULL", micros(now), handle[:])
 }
 
-// Interaction is an authorization request on its way through the pages of login and consent, in one browser.
+// Interaction is what one browser is in the middle of: an authorization request on its way through the pages of login and
+// consent, or a ceremony with a passkey. Its issuer tells which by what ID is the hash of.
 type Interaction struct {
-	ID            Hash            // of what the pages' URLs name it by
+	ID            Hash            // of what the pages' URLs name it by, or of the ceremony's challenge
 	Cookie        Hash            // of the browser's cookie that goes with it
 	PushedRequest Hash            // the request's handle, if it was pushed: used up when the interaction ends
 	Request       json.RawMessage // JSON object of the caller's; doesn't change

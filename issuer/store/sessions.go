@@ -17,23 +17,35 @@ type Session struct {
 	Expires        time.Time
 }
 
-// CreateSession stores a session. Conflict: the cookie is taken. NotFound: there is no such user.
-func (s *Store) CreateSession(ctx context.Context, now time.Time, e Session) error {
+func (e *Session) check(now time.Time) error {
 	k := checks{what: "session"}
 	k.hash("Cookie", e.Cookie)
 	k.id("UserID", e.UserID)
 	k.object("Authentication", e.Authentication)
 	k.time("AuthTime", e.AuthTime)
 	k.time("now", now)
-	if k.after("Expires", e.Expires, now); k.err != nil {
-		return k.err
+	k.after("Expires", e.Expires, now)
+	return k.err
+}
+
+// CreateSession stores a session. Conflict: the cookie is taken. NotFound: there is no such user. Disabled.
+func (s *Store) CreateSession(ctx context.Context, now time.Time, e Session) error {
+	if err := e.check(now); err != nil {
+		return err
 	}
 	return s.update(ctx, "session", func(ctx context.Context, q queries) error {
-		_, err := q.exec(ctx, `INSERT INTO sessions (cookie, user_id, authentication, auth_time, created, expires)
-			VALUES ($1, $2, $3, $4, $5, $6)`,
-			e.Cookie[:], e.UserID, string(e.Authentication), micros(e.AuthTime), micros(now), micros(e.Expires))
-		return err
+		if err := q.holdEnabled(ctx, e.UserID); err != nil {
+			return err
+		}
+		return q.insertSession(ctx, now, e)
 	})
+}
+
+func (q queries) insertSession(ctx context.Context, now time.Time, e Session) error {
+	_, err := q.exec(ctx, `INSERT INTO sessions (cookie, user_id, authentication, auth_time, created, expires)
+		VALUES ($1, $2, $3, $4, $5, $6)`,
+		e.Cookie[:], e.UserID, string(e.Authentication), micros(e.AuthTime), micros(now), micros(e.Expires))
+	return err
 }
 
 // Session returns the session of a cookie, and its user. NotFound, Expired, Disabled.
@@ -65,16 +77,6 @@ func (s *Store) DeleteSession(ctx context.Context, cookie Hash) error {
 		_, err := q.exec(ctx, "DELETE FROM sessions WHERE cookie = $1", cookie[:])
 		return err
 	})
-}
-
-// DeleteSessions ends all sessions of a user, and returns how many there were.
-func (s *Store) DeleteSessions(ctx context.Context, userID string) (int, error) {
-	var n int64
-	err := s.update(ctx, "session", func(ctx context.Context, q queries) (err error) {
-		n, err = q.exec(ctx, "DELETE FROM sessions WHERE user_id = $1", userID)
-		return err
-	})
-	return int(n), err
 }
 
 // Consent is what a user has let a client have without being asked again.

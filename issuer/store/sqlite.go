@@ -29,7 +29,7 @@ var sqliteDialect = dialect{
 }
 
 // withoutRowLocks leaves the clauses out that lock rows: a transaction that writes has the whole database to itself.
-var withoutRowLocks = strings.NewReplacer(lockRow, "", skipLocked, "")
+var withoutRowLocks = strings.NewReplacer(lockRow, "", holdRow, "", skipLocked, "")
 
 // openSQLite opens a file, or an empty database in memory.
 func openSQLite(name string) (*Store, error) {

@@ -38,6 +38,8 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"signing keys", testSigningKeys},
 		{"users", testUsers},
 		{"passkeys", testPasskeys},
+		{"logging in by passkey", testPasskeyLogins},
+		{"disabling a user", testDisabling},
 		{"invitations", testInvitations},
 		{"login sessions", testSessions},
 		{"consents", testConsents},

@@ -11,7 +11,7 @@ type User struct {
 	ID          string // the subject of grants
 	Name        string // what the user logs in by; unique
 	DisplayName string
-	Disabled    bool      // no login session of the user is found then
+	Disabled    bool      // nothing begins for the user then: no login, no grant, no passkey
 	Version     int64     // set by the store: 1, and one more with every change
 	Created     time.Time // set by the store
 	Changed     time.Time // set by the store
@@ -89,17 +89,49 @@ func (s *Store) Users(ctx context.Context, after string, limit int) ([]User, err
 	return list, err
 }
 
+// RevokedForDisabling is the RevokedWhy of the grants of a user who was disabled.
+const RevokedForDisabling = "user disabled"
+
 // UpdateUser replaces a user's names and Disabled if its Version is still u.Version. Conflict: it was changed or deleted
-// since u was read, or the name is taken. Disabling revokes no grants: see [Store.RevokeGrants].
+// since u was read, or the name is taken.
+//
+// Disabling ends the user's login sessions, takes back invitations that are unused and revokes all grants, for good: what
+// enabling gives back are the user's passkeys and consents.
 func (s *Store) UpdateUser(ctx context.Context, now time.Time, u User) error {
 	if err := u.check(now); err != nil {
 		return err
 	}
 	return s.update(ctx, "user", func(ctx context.Context, q queries) error {
-		return q.must(ctx, refused(Conflict, "user"), `UPDATE users SET name = $1, display_name = $2, disabled = $3,
+		err := q.must(ctx, refused(Conflict, "user"), `UPDATE users SET name = $1, display_name = $2, disabled = $3,
 			version = version + 1, changed = $4 WHERE id = $5 AND version = $6`,
 			u.Name, u.DisplayName, truth(u.Disabled), micros(now), u.ID, u.Version)
+		if err != nil || !u.Disabled {
+			return err
+		}
+		return q.endAll(ctx, now, u.ID)
 	})
+}
+
+// endAll ends what goes on for a user who is disabled. The user's row is locked, so that none of it begins meanwhile: see
+// holdEnabled.
+func (q queries) endAll(ctx context.Context, now time.Time, userID string) error {
+	for _, table := range []string{"sessions", "invitations"} {
+		if _, err := q.exec(ctx, "DELETE FROM "+table+" WHERE user_id = $1", userID); err != nil {
+			return err
+		}
+	}
+	_, err := q.exec(ctx, `UPDATE grants SET revoked = $1, revoked_why = $2 WHERE id IN (SELECT g.id FROM grants g
+		WHERE g.subject = $3 AND g.revoked IS NULL AND g.expires > $1 ORDER BY g.id`+lockRow+")",
+		micros(now), RevokedForDisabling, userID)
+	return err
+}
+
+// holdEnabled refuses a user who is disabled, and lets nobody disable one who isn't until the transaction ends. Who isn't
+// a user here, as a subject of another issuer, can't be disabled.
+func (q queries) holdEnabled(ctx context.Context, userID string) error {
+	var u User
+	err := q.row(ctx, "SELECT disabled FROM users WHERE id = $1"+holdRow, userID).Scan(&u.Disabled)
+	return otherwise(enabled(err, u), nil)
 }
 
 // DeleteUser deletes a user with its passkeys, login sessions, invitations and consents, if its Version is still version;

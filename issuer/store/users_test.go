@@ -43,7 +43,7 @@ func testUsers(t *testing.T, s *Store) {
 		t.Errorf("the grant of a deleted user: %v", err)
 	}
 	for name, create := range map[string]func() error{
-		"passkey":    func() error { return s.AddPasskey(ctx, now, aPasskey("new", "ada")) },
+		"passkey":    func() error { return s.AddPasskey(ctx, now, anInteraction("plain", ""), aPasskey("new", "ada")) },
 		"session":    func() error { return s.CreateSession(ctx, now, aSession("new", "ada")) },
 		"invitation": func() error { return s.CreateInvitation(ctx, now, anInvitation("new", "ada")) },
 		"consent":    func() error { return s.PutConsent(ctx, now, aConsent("ada", "client")) },
@@ -64,22 +64,11 @@ func disable(t *testing.T, s *Store) {
 func testPasskeys(t *testing.T, s *Store) {
 	ctx := t.Context()
 	ok(t, s.CreateUser(ctx, now, aUser("bob")))
-	ok(t, s.AddPasskey(ctx, in(time.Second), aPasskey("second", "ada")))
-	refuses(t, s, Conflict, func() error { return s.AddPasskey(ctx, now, aPasskey("key", "bob")) })
-
-	p := aPasskey("key", "ada")
-	p.SignCount, p.Credential = 9, json.RawMessage(`{"alg":-7,"bs":true}`)
-	ok(t, s.UsePasskey(ctx, in(time.Second), p, 7))
-	got, _, err := s.Passkey(ctx, []byte("key"))
-	ok(t, err)
-	p.Created, p.UsedAt = now, in(time.Second)
-	if diff := cmp.Diff(got, p); diff != "" {
-		t.Errorf("after a use (-got +want):\n%s", diff)
-	}
-	refuses(t, s, Conflict, func() error { return s.UsePasskey(ctx, now, p, 7) }) // a use with the same count was faster
-	refuses(t, s, Conflict, func() error { return s.UsePasskey(ctx, now, aPasskey("key", "bob"), 9) })
-	refuses(t, s, Conflict, func() error { return s.UsePasskey(ctx, now, aPasskey("third", "ada"), 7) })
-	ok(t, s.UsePasskey(ctx, in(time.Second), p, 9)) // an authenticator that doesn't count
+	addPasskey(t, s, in(time.Second), aPasskey("second", "ada"))
+	plain := anInteraction("plain", "")
+	refuses(t, s, Conflict, func() error { return s.AddPasskey(ctx, now, plain, aPasskey("key", "bob")) })
+	refuses(t, s, Conflict, func() error { return s.AddPasskey(ctx, now, anInteraction("ceremony", ""), aPasskey("third", "bob")) }) // ended
+	refuses(t, s, Conflict, func() error { return s.AddPasskey(ctx, plain.Expires, plain, aPasskey("third", "bob")) })
 
 	order, err := ids(func(p Passkey) string { return string(p.ID) })(s.Passkeys(ctx, "ada"))
 	ok(t, err)
@@ -89,16 +78,66 @@ func testPasskeys(t *testing.T, s *Store) {
 	refuses(t, s, NotFound, func() error { return s.DeletePasskey(ctx, "bob", []byte("key")) })
 	ok(t, s.DeletePasskey(ctx, "ada", []byte("key")))
 	refuses(t, s, NotFound, func() error { _, _, err := s.Passkey(ctx, []byte("key")); return err })
+	refuses(t, s, Last, func() error { return s.DeletePasskey(ctx, "ada", []byte("second")) })
+	refuses(t, s, NotFound, func() error { return s.DeletePasskey(ctx, "nobody", []byte("second")) })
 	disable(t, s)
 	refuses(t, s, Disabled, func() error { _, _, err := s.Passkey(ctx, []byte("second")); return err })
+	refuses(t, s, Disabled, func() error { return s.AddPasskey(ctx, now, plain, aPasskey("third", "ada")) })
+}
+
+func testPasskeyLogins(t *testing.T, s *Store) {
+	ctx := t.Context()
+	ok(t, s.CreateUser(ctx, now, aUser("bob")))
+	plain := anInteraction("plain", "")
+	p := aPasskey("key", "ada")
+	p.SignCount, p.Credential = 9, json.RawMessage(`{"alg":-7,"bs":true}`)
+	good := aLogin(plain, p, 7, "new")
+	for _, tc := range []struct {
+		name   string
+		at     time.Time
+		change func(l *PasskeyLogin)
+		want   Reason
+	}{
+		{"the ceremony has ended", now, func(l *PasskeyLogin) { l.Ceremony = anInteraction("ceremony", "") }, Conflict},
+		{"the ceremony is another browser's", now, func(l *PasskeyLogin) { l.Ceremony.Cookie = HashOf("another") }, Conflict},
+		{"the ceremony has expired", plain.Expires, func(*PasskeyLogin) {}, Conflict},
+		{"another login with that count was faster", now, func(l *PasskeyLogin) { l.Was = 8 }, Conflict},
+		{"another user's passkey", now, func(l *PasskeyLogin) { l.Passkey.UserID, l.Session.UserID = "bob", "bob" }, Conflict},
+		{"another user's session", now, func(l *PasskeyLogin) { l.Session.UserID = "bob" }, Invalid},
+		{"no such passkey", now, func(l *PasskeyLogin) { l.Passkey.ID = []byte("third") }, Conflict},
+		{"the cookie is taken", now, func(l *PasskeyLogin) { l.Session.Cookie = HashOf("cookie") }, Conflict},
+		{"no session", now, func(l *PasskeyLogin) { l.Session = Session{} }, Invalid},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := good
+			tc.change(&l)
+			refuses(t, s, tc.want, func() error { return s.LogIn(ctx, tc.at, l) })
+		})
+	}
+	ok(t, s.LogIn(ctx, in(time.Second), good))
+	got, _, err := s.Passkey(ctx, []byte("key"))
+	ok(t, err)
+	p.Created, p.UsedAt = now, in(time.Second)
+	if diff := cmp.Diff(got, p); diff != "" {
+		t.Errorf("after a login (-got +want):\n%s", diff)
+	}
+	if _, u, err := s.Session(ctx, in(time.Second), HashOf("new")); err != nil || u.ID != "ada" {
+		t.Errorf("got a session of %q, %v", u.ID, err)
+	}
+	refuses(t, s, Conflict, func() error { return s.LogIn(ctx, now, aLogin(plain, p, 9, "newer")) }) // again
+	ok(t, s.LogIn(ctx, now, aLogin(aCeremony(t, s, "again"), p, 9, "newer")))                        // an authenticator that doesn't count
+	last := aCeremony(t, s, "last")
+	disable(t, s)
+	refuses(t, s, Disabled, func() error { return s.LogIn(ctx, now, aLogin(last, p, 9, "newest")) })
 }
 
 func testInvitations(t *testing.T, s *Store) {
 	ctx := t.Context()
 	ok(t, s.CreateUser(ctx, now, aUser("bob")))
 	ok(t, s.CreateInvitation(ctx, now, anInvitation("for ada", "ada")))
+	ceremony := aCeremony(t, s, "new")
 	enrol := func(at time.Time, secret string, p Passkey) func() error {
-		return func() error { return s.Enrol(ctx, at, HashOf(secret), p) }
+		return func() error { return s.Enrol(ctx, at, HashOf(secret), ceremony, p) }
 	}
 	for _, tc := range []struct {
 		name   string
@@ -112,10 +151,14 @@ func testInvitations(t *testing.T, s *Store) {
 		{"expired", "invitation", in(time.Hour), aPasskey("new", "ada"), Expired},
 		{"credential id taken", "invitation", now, aPasskey("key", "ada"), Conflict},
 		{"no credential id", "invitation", now, aPasskey("", "ada"), Invalid},
+		{"the ceremony has expired", "invitation", in(30 * time.Minute), aPasskey("new", "ada"), Conflict},
 	} {
 		t.Run(tc.name, func(t *testing.T) { refuses(t, s, tc.want, enrol(tc.at, tc.secret, tc.key)) })
 	}
 	refuses(t, s, Conflict, func() error { return s.CreateInvitation(ctx, now, anInvitation("invitation", "bob")) })
+	refuses(t, s, Conflict, func() error {
+		return s.Enrol(ctx, now, HashOf("invitation"), anInteraction("ceremony", ""), aPasskey("new", "ada")) // ended
+	})
 	ok(t, enrol(now, "invitation", aPasskey("new", "ada"))())
 	if _, _, err := s.Passkey(ctx, []byte("new")); err != nil {
 		t.Error(err)
@@ -123,7 +166,59 @@ func testInvitations(t *testing.T, s *Store) {
 	refuses(t, s, Used, enrol(now, "invitation", aPasskey("newer", "ada")))
 	refuses(t, s, Used, func() error { _, _, err := s.Invitation(ctx, now, HashOf("invitation")); return err })
 	disable(t, s)
-	refuses(t, s, Disabled, enrol(now, "for ada", aPasskey("newer", "ada")))
+	refuses(t, s, NotFound, enrol(now, "for ada", aPasskey("newer", "ada"))) // taken back
+	refuses(t, s, Disabled, func() error { return s.CreateInvitation(ctx, now, anInvitation("again", "ada")) })
+}
+
+// testDisabling: what was granted and begun ends with the user, for good.
+func testDisabling(t *testing.T, s *Store) {
+	ctx := t.Context()
+	ok(t, s.CreateUser(ctx, now, aUser("bob")))
+	ok(t, s.CreateSession(ctx, now, aSession("bob's", "bob")))
+	bobs := aGrant("bob's")
+	bobs.Subject = "bob"
+	token := aToken("bob's")
+	ok(t, s.CreateGrant(ctx, now, bobs, &token))
+	elsewhere := aGrant("elsewhere")
+	elsewhere.Subject = "https://idp.example|ada" // no user of ours
+	ok(t, s.CreateGrant(ctx, now, elsewhere, nil))
+	ok(t, s.CreateGrant(ctx, now, aGrant("before"), nil))
+	ok(t, s.RevokeGrant(ctx, now, "before", "logged out"))
+
+	disable(t, s)
+	refuses(t, s, Revoked, func() error { _, _, err := s.Rotate(ctx, in(time.Second), aRotation("r1", "r2")); return err })
+	refuses(t, s, Revoked, func() error { return s.RedeemCode(ctx, now, Redemption{Code: HashOf("code")}) })
+	refuses(t, s, NotFound, func() error { _, _, err := s.Session(ctx, now, HashOf("cookie")); return err })
+	refuses(t, s, Disabled, func() error { return s.CreateSession(ctx, now, aSession("new", "ada")) })
+	refuses(t, s, Disabled, func() error { return s.CreateGrant(ctx, now, aGrant("new"), nil) })
+	page := anInteraction("page", "pushed")
+	refuses(t, s, Disabled, func() error {
+		return s.CompleteAuthorization(ctx, now, Approval{Interaction: &page, Grant: aGrant("new"), Code: aCode("new")})
+	})
+	if revoked, err := s.TokenRevoked(ctx, "another jti", "grant"); err != nil || !revoked {
+		t.Errorf("the access tokens: revoked %t, %v", revoked, err)
+	}
+	for id, why := range map[string]string{
+		"grant": RevokedForDisabling, "code-grant": RevokedForDisabling, "before": "logged out", "bob's": "", "elsewhere": "",
+	} {
+		if g, err := s.Grant(ctx, id); err != nil || g.RevokedWhy != why {
+			t.Errorf("grant %s: got %q, %v, want %q", id, g.RevokedWhy, err, why)
+		}
+	}
+	if _, _, err := s.Session(ctx, now, HashOf("bob's")); err != nil {
+		t.Errorf("another user's session: %v", err)
+	}
+	rotate(t, s, now, aRotation("bob's", "bob's second"), Rotated)
+
+	u, err := s.User(ctx, "ada")
+	ok(t, err)
+	u.Disabled = false
+	ok(t, s.UpdateUser(ctx, in(time.Minute), u))
+	refuses(t, s, Revoked, func() error { _, _, err := s.Rotate(ctx, in(time.Minute), aRotation("r1", "r2")); return err })
+	ok(t, s.CreateSession(ctx, in(time.Minute), aSession("new", "ada")))
+	if _, _, err := s.Passkey(ctx, []byte("key")); err != nil {
+		t.Error(err)
+	}
 }
 
 func testSessions(t *testing.T, s *Store) {
@@ -142,10 +237,6 @@ func testSessions(t *testing.T, s *Store) {
 	refuses(t, s, NotFound, find(now, "second"))
 	ok(t, find(now, "third")())
 	disable(t, s)
-	refuses(t, s, Disabled, find(now, "third"))
-	if n, err := s.DeleteSessions(ctx, "ada"); err != nil || n != 2 {
-		t.Errorf("ended %d sessions, %v, want 2", n, err)
-	}
 	refuses(t, s, NotFound, find(now, "third"))
 }
 
