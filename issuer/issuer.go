@@ -182,7 +182,8 @@ type SecretHash [32]byte
 
 // Event is a grant, an introspection or a refusal, for audit logs. It holds no token and no secret.
 type Event struct {
-	Endpoint string // "token", "introspection", "revocation", "par", "authorization", "consent", "userinfo", "login", "registration"; of Run, "pruning"
+	Endpoint string // "token", "introspection", "revocation", "par", "authorization", "consent", "userinfo", "registration",
+	// "login", "logout", "passkey-added", "passkey-removed"; of Run, "pruning"
 	// ClientID is the client's, or "" if no known one was named. It is authenticated unless Refusal is about just that.
 	ClientID string
 	// Refusal is nil for a grant, and for an introspection that was answered.

@@ -60,6 +60,8 @@ const (
 	RequestURIRefused   Reason = "request-uri-refused"     // RFC 9126, section 4: unknown, used, expired or another client's
 	JKTMismatch         Reason = "dpop-jkt-mismatch"       // RFC 9449, section 10.1: dpop_jkt isn't the proof's key
 	LoginRefused        Reason = "login-refused"           // the user didn't prove who they are, or is disabled
+	PasskeyRefused      Reason = "passkey-refused"         // WebAuthn Level 3, section 7: Part says which check; or it may not be added or removed
+	InvitationRefused   Reason = "invitation-refused"      // by which a passkey was to be made: unknown, used or expired
 	LoginNeeded         Reason = "login-needed"            // OpenID Connect Core, section 3.1.2.6: prompt=none
 	ConsentNeeded       Reason = "consent-needed"          // OpenID Connect Core, section 3.1.2.6: prompt=none
 	ConsentDenied       Reason = "consent-denied"          // RFC 6749, section 4.1.2.1: the user refused
@@ -179,7 +181,7 @@ func (e *Error) answer() answer {
 		return answer{http.StatusBadRequest, "invalid_request_uri", "this request_uri isn't good for this client, or not any more"}
 	case JKTMismatch:
 		return answer{http.StatusBadRequest, "invalid_dpop_proof", "dpop_jkt names another key than the proof's"}
-	case LoginRefused:
+	case LoginRefused, PasskeyRefused, InvitationRefused:
 		return answer{http.StatusForbidden, "access_denied", "not logged in"}
 	case LoginNeeded:
 		return answer{http.StatusForbidden, "login_required", "the user must log in"}

@@ -49,7 +49,7 @@ var rules = func() map[string]rule {
 		".":                   {ours: below, others: []string{"golang.org/x/oauth2"}},
 		// The issuer is no resource server: it needs the standards, not the front doors.
 		"issuer":               {ours: append([]string{"issuer/store", "issuer/signing", "internal/page"}, below...), free: true},
-		"issuer/login":         {ours: []string{"issuer", "issuer/store", "internal/page", "internal/fetch", "internal/base64url"}, free: true},
+		"issuer/login":         {ours: []string{"issuer", "issuer/store", "internal/page", "internal/fetch", "internal/strictjson", "internal/base64url"}, free: true},
 		"issuer/signing":       {ours: []string{"issuer/store", "keys"}},
 		"internal/telemetry":   {ours: append([]string{"."}, below...), free: true},
 		"gateway":              {ours: append([]string{".", "internal/telemetry"}, below...), free: true},

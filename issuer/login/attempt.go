@@ -1,7 +1,6 @@
 package login
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,10 +12,7 @@ import (
 	"github.com/holdfast-project/holdfast/issuer/store"
 )
 
-// attemptCookie tells browsers apart: a provider's answer is good only in the one that asked.
-const attemptCookie = "holdfast-attempt"
-
-// attempt is a login under way at a provider, kept by the hash of its state.
+// attempt is a login under way at a provider, kept by its state.
 type attempt struct {
 	Provider string `json:"provider"`
 	Nonce    string `json:"nonce"`
@@ -54,30 +50,17 @@ func (l *Login) attempt(w http.ResponseWriter, r *http.Request, p *provider) (st
 		return "", err
 	}
 	asked := r.URL.Query()
-	now := l.cfg.Now()
 	a := attempt{
 		Provider: p.Name, Nonce: newSecret(), Verifier: oauth2.GenerateVerifier(), Back: l.wayBack(asked.Get("back")),
-		MaxAge: int64(l.cfg.SessionLifetime / time.Second), Begun: now.UnixMicro(),
+		MaxAge: int64(l.cfg.SessionLifetime / time.Second), Begun: l.cfg.Now().UnixMicro(),
 	}
 	// Whoever takes this off the link gets an older login, which the issuer then finds too old.
 	if age, err := strconv.ParseInt(asked.Get("max_age"), 10, 64); err == nil && 0 <= age && age < a.MaxAge {
 		a.MaxAge = age
 	}
-	text, err := json.Marshal(a)
-	if err != nil {
-		return "", err
-	}
-	browser := l.cookies.Read(r, attemptCookie)
-	if len(browser) != len(newSecret()) {
-		browser = newSecret()
-		l.cookies.Set(w, attemptCookie, browser, 0)
-	}
 	state := newSecret()
-	err = l.cfg.Store.CreateInteraction(r.Context(), now, store.Interaction{
-		ID: store.HashOf(state), Cookie: store.HashOf(browser), Request: text, Expires: now.Add(attemptLifetime),
-	})
-	if err != nil {
-		return "", unavailable(err)
+	if err := l.keep(w, r, state, a, attemptLifetime); err != nil {
+		return "", err
 	}
 	cfg := found.oauth
 	cfg.RedirectURL = l.RedirectURI(p.Name)
@@ -165,21 +148,17 @@ func (p *provider) answerOf(u *url.URL, namesItself bool) (providerAnswer, error
 
 // findAttempt finds what a state was made for, in this browser.
 func (l *Login) findAttempt(r *http.Request, p *provider, state string) (i store.Interaction, a attempt, err error) {
-	browser := l.cookies.Read(r, attemptCookie)
-	if browser == "" {
-		return i, a, p.refused("cookie", "", nil)
+	i, part, why, err := l.kept(r, state, &a)
+	switch {
+	case err != nil:
+		return i, a, err
+	case part == "secret":
+		part = "state"
+	case part == "" && a.Provider != p.Name: // other things that are kept have no name of a provider
+		part, why = "state", madeForElse
 	}
-	i, err = l.cfg.Store.Interaction(r.Context(), l.cfg.Now(), store.HashOf(state), store.HashOf(browser))
-	switch reason(err) {
-	case store.NotFound, store.Used, store.Expired:
-		return i, a, p.refused("state", string(reason(err)), nil)
-	}
-	if err != nil {
-		return i, a, unavailable(err)
-	}
-	// Other interactions have other members, and no name of a provider.
-	if err := json.Unmarshal(i.Request, &a); err != nil || a.Provider != p.Name {
-		return i, a, p.refused("state", "made for something else", nil)
+	if part != "" {
+		return i, a, p.refused(part, why, nil)
 	}
 	return i, a, nil
 }

@@ -12,7 +12,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +21,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/holdfast-project/holdfast/internal/base64url"
 	"github.com/holdfast-project/holdfast/internal/page"
 	"github.com/holdfast-project/holdfast/issuer"
 	"github.com/holdfast-project/holdfast/issuer/store"
@@ -29,7 +32,7 @@ import (
 const (
 	defaultSessionLifetime = 12 * time.Hour
 	sessionCookie          = "holdfast-session"
-	// maxForm bounds a form of our pages, in bytes.
+	// maxForm bounds a form of our pages and what their script sends, in bytes. A passkey's answer takes a tenth of it.
 	maxForm = 16 << 10
 )
 
@@ -44,6 +47,12 @@ type Config struct {
 	InsecureDevelopmentUser string
 	// Providers are outside OpenID providers that users may log in by.
 	Providers []Provider
+	// Passkeys lets users log in by passkeys, of which each gets the first by an invitation (see [Invite]). Browsers have
+	// none for hosts that are addresses; localhost is fine.
+	Passkeys bool
+	// PasskeyDomain is the domain that passkeys are for (the RP ID): the host of Issuer or a domain above it. If empty, the
+	// host. Passkeys for one domain are no good for another: it can't be changed later.
+	PasskeyDomain string
 	// SessionLifetime is how long a login lasts. If zero, 12 hours.
 	SessionLifetime time.Duration
 	// Observer, if set, is told of every login, refusal and logout. It must not block.
@@ -61,6 +70,9 @@ type Login struct {
 	sameSite *http.CrossOriginProtection
 	handlers map[string]http.HandlerFunc // method, space, path below base → endpoint
 	links    []providerLink              // to the providers, in the order of the configuration
+
+	webauthn   *webauthn.WebAuthn // nil without passkeys
+	domainHash [sha256.Size]byte  // of the RP ID
 }
 
 // New checks cfg and copies it.
@@ -94,6 +106,13 @@ func New(cfg Config) (*Login, error) {
 		if err := l.addProvider(p); err != nil {
 			return nil, err
 		}
+	}
+	if cfg.Passkeys {
+		if l.webauthn, err = cfg.openPasskeys(u); err != nil {
+			return nil, err
+		}
+		l.domainHash = sha256.Sum256([]byte(l.webauthn.Config.RPID))
+		l.handlePasskeys()
 	}
 	if len(l.handlers) == 2 {
 		return nil, errors.New("login: no way to log in")
@@ -132,11 +151,29 @@ func (l *Login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Session returns who is logged in at the browser that sent r, or nil.
 func (l *Login) Session(r *http.Request) (*issuer.LoginSession, error) {
+	s, err := l.session(r)
+	if s == nil || err != nil {
+		return nil, err
+	}
+	return &issuer.LoginSession{
+		Subject: s.user.ID, Name: cmp.Or(s.user.DisplayName, s.user.Name), AuthTime: s.since, ACR: s.how.ACR, AMR: s.how.AMR,
+	}, nil
+}
+
+// session is a login as we keep it.
+type session struct {
+	user  store.User
+	how   authentication
+	since time.Time // when the user authenticated
+}
+
+// session returns the session of the browser that sent r, or nil.
+func (l *Login) session(r *http.Request) (*session, error) {
 	hash, ok := l.cookie(r)
 	if !ok {
 		return nil, nil
 	}
-	session, user, err := l.cfg.Store.Session(r.Context(), l.cfg.Now(), hash)
+	stored, user, err := l.cfg.Store.Session(r.Context(), l.cfg.Now(), hash)
 	switch reason(err) {
 	case store.NotFound, store.Expired, store.Disabled:
 		return nil, nil
@@ -144,19 +181,18 @@ func (l *Login) Session(r *http.Request) (*issuer.LoginSession, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	var how authentication
-	if err := json.Unmarshal(session.Authentication, &how); err != nil {
+	s := &session{user: user, since: stored.AuthTime}
+	if err := json.Unmarshal(stored.Authentication, &s.how); err != nil {
 		return nil, &issuer.Error{Reason: issuer.Failed, Part: "session", Err: err}
 	}
-	return &issuer.LoginSession{
-		Subject: user.ID, Name: cmp.Or(user.DisplayName, user.Name), AuthTime: session.AuthTime, ACR: how.ACR, AMR: how.AMR,
-	}, nil
+	return s, nil
 }
 
 // authentication is how a user authenticated, as kept with a session.
 type authentication struct {
-	ACR string   `json:"acr,omitempty"`
-	AMR []string `json:"amr,omitempty"`
+	ACR     string   `json:"acr,omitempty"`
+	AMR     []string `json:"amr,omitempty"`
+	Passkey bool     `json:"passkey,omitempty"` // by one of ours
 }
 
 // cookie returns the hash of the session cookie that came with r, and whether one did.
@@ -167,19 +203,30 @@ func (l *Login) cookie(r *http.Request) (store.Hash, bool) {
 
 // logIn begins a session in place of the browser's former one, with a fresh cookie.
 func (l *Login) logIn(w http.ResponseWriter, r *http.Request, user store.User, how authentication, at time.Time) error {
+	return l.logInBy(w, r, user, how, at, func(s store.Session) error {
+		return l.cfg.Store.CreateSession(r.Context(), l.cfg.Now(), s)
+	})
+}
+
+// logInBy does what logIn does; create stores the session, and whatever must be stored with it.
+func (l *Login) logInBy(w http.ResponseWriter, r *http.Request, user store.User, how authentication, at time.Time, create func(store.Session) error) error {
 	text, err := json.Marshal(how)
 	if err != nil {
 		return err
 	}
-	if user.Disabled {
-		return &issuer.Error{Reason: issuer.LoginRefused, Part: "user", Got: "disabled"}
-	}
 	secret := newSecret()
-	err = l.cfg.Store.CreateSession(r.Context(), l.cfg.Now(), store.Session{
+	err = create(store.Session{
 		Cookie: store.HashOf(secret), UserID: user.ID, Authentication: text, AuthTime: at,
 		Expires: l.cfg.Now().Add(l.cfg.SessionLifetime),
 	})
-	if err != nil {
+	switch reason(err) {
+	case store.Disabled:
+		return disabled(err)
+	case "": // create may say more than the store
+		if err != nil {
+			return err
+		}
+	default:
 		return unavailable(err)
 	}
 	if former, ok := l.cookie(r); ok {
@@ -257,18 +304,39 @@ func (l *Login) leadTo(w http.ResponseWriter, path string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// refuse tells the observer and the user that a login didn't work.
+// refuse tells the observer and the user that something didn't work.
 func (l *Login) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status, text := l.observeRefusal(r.Context(), err)
+	refusedPage.Write(w, page.Page{Status: status, Title: "This didn’t work", Data: text})
+}
+
+// observeRefusal tells the observer of a refusal, and returns the status and what the user is told.
+func (l *Login) observeRefusal(ctx context.Context, err error) (int, string) {
 	refusal, ok := errors.AsType[*issuer.Error](err)
 	if !ok {
 		refusal = &issuer.Error{Reason: issuer.Failed, Err: err}
 	}
-	l.observe(r.Context(), issuer.Event{Endpoint: "login", Refusal: refusal})
-	status, text := http.StatusForbidden, "You could not be logged in."
-	if refusal.Reason == issuer.Unavailable || refusal.Reason == issuer.Failed {
-		status, text = http.StatusServiceUnavailable, "You can’t log in at the moment. Try again in a while."
+	l.observe(ctx, issuer.Event{Endpoint: "login", Refusal: refusal})
+	return plain(refusal)
+}
+
+// plain is the one place where reasons become what users read.
+func plain(e *issuer.Error) (status int, text string) {
+	switch e.Reason {
+	case issuer.Unavailable, issuer.Failed:
+		return http.StatusServiceUnavailable, "This doesn’t work at the moment. Try again in a while."
+	case issuer.FormRefused:
+		return http.StatusBadRequest, "Your browser sent something else than this page does."
+	case issuer.FormTooLarge:
+		return http.StatusRequestEntityTooLarge, "Your browser sent more than this page does."
+	case issuer.InvitationRefused:
+		return http.StatusForbidden, "This invitation isn’t good: it was used, is too old, or the link isn’t complete. Ask for another."
+	case issuer.LoginNeeded:
+		return http.StatusForbidden, "For this, log in with a passkey again first."
+	case issuer.PasskeyRefused:
+		return http.StatusForbidden, plainPasskey(e)
 	}
-	refusedPage.Write(w, page.Page{Status: status, Title: "Not logged in", Data: text})
+	return http.StatusForbidden, "You could not be logged in."
 }
 
 func (l *Login) observe(ctx context.Context, e issuer.Event) {
@@ -277,11 +345,13 @@ func (l *Login) observe(ctx context.Context, e issuer.Event) {
 	}
 }
 
+const secretLength = 32
+
 // newSecret returns 32 random octets in base64url.
 func newSecret() string {
-	var b [32]byte
+	var b [secretLength]byte
 	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	return base64url.Encode(b[:])
 }
 
 // reason returns why the store refused, or "".
@@ -290,6 +360,11 @@ func reason(err error) store.Reason {
 		return e.Reason
 	}
 	return ""
+}
+
+// disabled says that a user is.
+func disabled(err error) error {
+	return &issuer.Error{Reason: issuer.LoginRefused, Part: "user", Got: "disabled", Err: err}
 }
 
 // unavailable says that the store can't be asked; nil stays nil.

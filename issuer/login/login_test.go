@@ -39,7 +39,7 @@ func newFixture(t *testing.T, change func(*Config)) *fixture {
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
-	f.url = server.URL
+	f.url = strings.Replace(server.URL, "127.0.0.1", "localhost", 1) // passkeys are for names
 	var err error
 	if f.store, err = store.Open(t.Context(), "sqlite::memory:"); err != nil {
 		t.Fatal(err)
