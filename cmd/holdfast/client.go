@@ -18,8 +18,26 @@ import (
 	"github.com/holdfast-project/holdfast/issuer/store"
 )
 
-type clientCommand struct {
+// issuerDatabase is the database that commands work on beside running issuers.
+type issuerDatabase struct {
 	Config string `short:"c" env:"HOLDFAST_CONFIG" placeholder:"FILE" help:"Configuration file of the issuer."`
+}
+
+// open opens the issuer's database.
+func (c *issuerDatabase) open(ctx context.Context) (*config.File, *store.Store, error) {
+	file, err := config.Load(c.Config, os.LookupEnv)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	s, err := store.Open(ctx, file.Issuer.Database)
+	if err != nil {
+		return nil, nil, fmt.Errorf("issuer.database: %w", err)
+	}
+	return file, s, nil
+}
+
+type clientCommand struct {
+	issuerDatabase
 
 	Add    clientAdd    `cmd:"" help:"Register a client, or replace one."`
 	List   clientList   `cmd:"" help:"List the registered clients."`
@@ -30,19 +48,6 @@ type clientCommand struct {
 // Help implements kong.HelpProvider.
 func (*clientCommand) Help() string {
 	return "Works on issuer.database. Running issuers follow within half a minute. Clients in the configuration file are not concerned, and hide registered ones of the same id."
-}
-
-// open opens the issuer's database.
-func (c *clientCommand) open(ctx context.Context) (*config.File, *store.Store, error) {
-	file, err := config.Load(c.Config, os.LookupEnv)
-	if err != nil {
-		return nil, nil, usageError{err}
-	}
-	s, err := store.Open(ctx, file.Issuer.Database)
-	if err != nil {
-		return nil, nil, fmt.Errorf("issuer.database: %w", err)
-	}
-	return file, s, nil
 }
 
 type clientAdd struct {

@@ -36,6 +36,7 @@ type cli struct {
 	Demo        demoCommand        `cmd:"" help:"Play the theft of a token on loopback, attack by attack."`
 	Issuer      issuerCommand      `cmd:"" help:"Run the authorization server."`
 	Client      clientCommand      `cmd:"" help:"Register clients at the issuer, and remove them."`
+	User        userCommand        `cmd:"" help:"Invite users of the issuer, list, disable and enable them."`
 	Gateway     gatewayCommand     `cmd:"" help:"Run the reverse proxy that lets only verified requests through."`
 	Request     requestCommand     `cmd:"" help:"Make an HTTP request with proof of possession, like curl."`
 	Revoke      revokeCommand      `cmd:"" help:"Have a gateway refuse a token, session, key, client or subject from now on."`

@@ -174,6 +174,7 @@ func TestIssuerConfigRefuses(t *testing.T) {
 		{"a period that is too short", "  clients:", "  signing_keys: {period: 1m}\n  clients:", "issuer.signing_keys: signing: config: Period must be at least an hour, and Lead between two minutes and the Period"},
 		{"certificate without key", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {cert_file: x.pem}\n", "issuer.tls.key_file: required with cert_file"},
 		{"key without certificate", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {key_file: x.pem}\n", "issuer.tls.cert_file: required with key_file"},
+		{"passkeys at an address", "  clients:", "  login: {passkeys: true}\n  clients:", "issuer.login: login: Passkeys: browsers have none for an address: give Issuer the name of its host, as localhost instead of 127.0.0.1"},
 		{"provider without url", "  clients:", "  login: {providers: [{name: a, client_id: b}]}\n  clients:", "issuer.login.providers[0].url: required"},
 		{"provider with a secret that isn't there", "  clients:", "  login: {providers: [{name: a, url: 'https://op.example', client_id: b, client_secret_file: absent}]}\n  clients:",
 			"holdfast.yaml:5: issuer.login.providers[0].client_secret_file: open absent: no such file or directory"},

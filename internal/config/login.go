@@ -10,6 +10,8 @@ import (
 
 // Login is how users log in.
 type Login struct {
+	Passkeys                bool          `yaml:"passkeys" default:"false" help:"Users log in by passkeys, of which each gets the first by an invitation (holdfast user invite)."`
+	PasskeyDomain           string        `yaml:"passkey_domain" help:"The domain that passkeys are for: the host of issuer.url, or a domain above it. If empty, the host. It can't be changed later: passkeys are no good for another."`
 	Providers               []Provider    `yaml:"providers" help:"Outside OpenID providers that users log in by."`
 	InsecureDevelopmentUser string        `yaml:"insecure_development_user" help:"The name of a user as whom anybody can log in, by pressing a button: for development only."`
 	SessionLifetime         time.Duration `yaml:"session_lifetime" default:"12h" help:"How long a login lasts in one browser."`
@@ -41,11 +43,12 @@ func (b *builder) provider(path string, p Provider) login.Provider {
 
 // open makes what logs users in, or nil if there is no way to: there is no authorization endpoint then.
 func (l Login) open(cfg issuer.Config, providers []login.Provider, observe func(context.Context, issuer.Event)) (issuer.Login, error) {
-	if l.InsecureDevelopmentUser == "" && len(providers) == 0 {
+	if l.InsecureDevelopmentUser == "" && len(providers) == 0 && !l.Passkeys {
 		return nil, nil
 	}
 	return login.New(login.Config{
 		Issuer: cfg.Issuer, Store: cfg.Store, InsecureDevelopmentUser: l.InsecureDevelopmentUser, Providers: providers,
+		Passkeys: l.Passkeys, PasskeyDomain: l.PasskeyDomain,
 		SessionLifetime: l.SessionLifetime, Observer: observe,
 	})
 }
