@@ -219,14 +219,13 @@ func (l *Login) logInBy(w http.ResponseWriter, r *http.Request, user store.User,
 		Cookie: store.HashOf(secret), UserID: user.ID, Authentication: text, AuthTime: at,
 		Expires: l.cfg.Now().Add(l.cfg.SessionLifetime),
 	})
-	switch reason(err) {
-	case store.Disabled:
+	if _, ok := errors.AsType[*issuer.Error](err); ok { // create says more than the store
+		return err
+	}
+	if reason(err) == store.Disabled {
 		return disabled(err)
-	case "": // create may say more than the store
-		if err != nil {
-			return err
-		}
-	default:
+	}
+	if err != nil {
 		return unavailable(err)
 	}
 	if former, ok := l.cookie(r); ok {

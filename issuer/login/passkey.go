@@ -232,12 +232,9 @@ func (l *Login) beginAdding(w http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	passkeys, err := l.cfg.Store.Passkeys(r.Context(), user.ID)
+	passkeys, err := l.passkeysBeforeAnother(r.Context(), user)
 	if err != nil {
-		return nil, unavailable(err)
-	}
-	if len(passkeys) >= maxPasskeys {
-		return nil, &issuer.Error{Reason: issuer.PasskeyRefused, Part: "passkeys", Expected: fmt.Sprintf("at most %d", maxPasskeys)}
+		return nil, err
 	}
 	var known []protocol.CredentialDescriptor
 	for _, p := range passkeys {
@@ -249,6 +246,18 @@ func (l *Login) beginAdding(w http.ResponseWriter, r *http.Request) (any, error)
 		return nil, err
 	}
 	return options, l.keep(w, r, session.Challenge, c, ceremonyLifetime)
+}
+
+// passkeysBeforeAnother returns a user's passkeys if there may be one more.
+func (l *Login) passkeysBeforeAnother(ctx context.Context, user store.User) ([]store.Passkey, error) {
+	passkeys, err := l.cfg.Store.Passkeys(ctx, user.ID)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if len(passkeys) >= maxPasskeys {
+		return nil, &issuer.Error{Reason: issuer.PasskeyRefused, Part: "passkeys", Expected: fmt.Sprintf("at most %d", maxPasskeys)}
+	}
+	return passkeys, nil
 }
 
 // mayAdd returns the user whose passkey is made, and what is kept with its challenge.
@@ -297,6 +306,9 @@ func (l *Login) finishAdding(_ http.ResponseWriter, r *http.Request) (any, error
 	}
 	user, err := l.stillMayAdd(r, c)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := l.passkeysBeforeAnother(r.Context(), user); err != nil {
 		return nil, err
 	}
 	made, err := l.verifyAttestation(response, challenge, user)
