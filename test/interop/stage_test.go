@@ -158,7 +158,8 @@ func (s *stage) openIssuer(t *testing.T) {
 	}
 	server, err := issuer.New(issuer.Config{
 		Issuer: identifier, Store: database, Keys: ring, Clients: clients, Secret: secret, RequireNonce: true, Login: users,
-		Replay: newGuard(t), Observer: observer,
+		Registration: &issuer.DynamicRegistration{Documents: true, Audience: []string{audience}, Scope: []string{"read"}},
+		Replay:       newGuard(t), Observer: observer,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +175,11 @@ func userClients(hash issuer.SecretHash) []issuer.Client {
 		c.Grants, c.RedirectURIs, c.RequirePushedRequests = []issuer.GrantType{issuer.CodeGrant, issuer.RefreshGrant}, []string{redirectURI}, true
 		c.Audience, c.Scope, c.Binding = []string{audience}, []string{"transfer", "openid"}, issuer.DPoP
 	}
-	return clients
+	// A client of the MCP harness has no proof: its metadata says nothing of one.
+	return append(clients, issuer.Client{
+		ID: "mcp", AuthMethod: issuer.NoAuth, Grants: []issuer.GrantType{issuer.CodeGrant}, RedirectURIs: []string{"http://127.0.0.1/callback"},
+		Audience: []string{audience}, Scope: []string{"read"}, InsecureAllowUnbound: true,
+	})
 }
 
 func (s *stage) openGateway(t *testing.T) {
