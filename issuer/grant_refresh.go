@@ -77,7 +77,7 @@ func (s *Server) rotate(ctx context.Context, r store.Rotation, secret []byte) (s
 	case store.Repeated:
 		return successor(secret, was.Salt), nil
 	case store.TooSoon:
-		return "", &Error{Reason: RefreshRace, Section: section, Part: "refresh_token"}
+		return "", &Error{Reason: RefreshRace, Section: section, Part: "refresh_token", Wait: refreshWindow}
 	default:
 		return "", &Error{Reason: RefreshReused, Section: section, Part: "refresh_token"}
 	}

@@ -88,7 +88,11 @@ func TestRefreshAnswerLost(t *testing.T) {
 	s.take(s.use(old, nil))
 	lost := s.token
 
-	checkRefused(t, s.use(old, nil), http.StatusServiceUnavailable, "temporarily_unavailable", RefreshRace)
+	early := s.use(old, nil)
+	checkRefused(t, early, http.StatusServiceUnavailable, "temporarily_unavailable", RefreshRace)
+	if retry := early.header.Get("Retry-After"); retry != "2" {
+		t.Errorf("got Retry-After %q, want that it comes after the window", retry)
+	}
 	s.now = s.now.Add(3 * time.Second)
 	for range refreshRepeats {
 		s.take(s.use(old, nil))

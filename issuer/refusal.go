@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
@@ -21,7 +22,7 @@ type Error struct {
 	Expected string // never secret, key or token bytes
 	Got      string
 	Err      error         // from the package that refused
-	Wait     time.Duration // for TooManyFailures: when to try again
+	Wait     time.Duration // for TooManyFailures and RefreshRace: when to try again
 }
 
 // Reason says which rule a request broke. Each is stable text.
@@ -238,6 +239,9 @@ func (e *Error) usedCode() string {
 	return "invalid_request"
 }
 
+// unavailableWait is when to try again what failed for reasons of ours.
+const unavailableWait = 5 * time.Second
+
 // write answers the peer.
 func (e *Error) write(w http.ResponseWriter) {
 	a := e.answer()
@@ -250,10 +254,9 @@ func (e *Error) write(w http.ResponseWriter) {
 			challenge = `Bearer realm="registration"`
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.Wait.Seconds()))))
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "5")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		wait := cmp.Or(e.Wait, unavailableWait)
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	writeJSON(w, a.status, struct {
 		Error       string `json:"error"`

@@ -37,10 +37,10 @@ const (
 // databaseKinds make an empty database for an authority: a DSN of its own.
 var databaseKinds = []struct {
 	name string
-	dsn  func(*testing.T) string
+	dsn  func(testing.TB) string
 }{
-	{"SQLite", func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "issuer.db") }},
-	{"PostgreSQL", func(t *testing.T) string {
+	{"SQLite", func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "issuer.db") }},
+	{"PostgreSQL", func(t testing.TB) string {
 		server, err := postgres.server()
 		if err != nil {
 			t.Fatal(err)
@@ -65,8 +65,8 @@ type office struct {
 	http    *http.Client
 }
 
-// authorityText is the configuration. Clients are a public and a confidential one, each bound by DPoP, and a resource
-// server that introspects.
+// authorityText is the configuration. Clients are public and confidential ones, bound by DPoP, and a resource server
+// that introspects.
 const authorityText = `
 admin: {listen: "127.0.0.1:0", drain: 0s}
 issuer:
@@ -82,6 +82,7 @@ issuer:
     - {id: other-web, auth: client_secret_basic, secret_file: DIR/client.secret, APP}
     - {id: spa, auth: none, APP}
     - {id: other-spa, auth: none, APP}
+    - {id: service, auth: client_secret_basic, secret_file: DIR/client.secret, audience: ["https://api.example"], binding: dpop}
     - {id: api, auth: client_secret_basic, secret_file: DIR/client.secret, introspect: ["https://api.example"]}
 `
 
@@ -92,7 +93,17 @@ const appText = `grants: [authorization_code, refresh_token], redirect_uris: ["`
 const olderAccepted = "replay: {insecure_accept_older: true}"
 
 // openAuthority starts nodes on a database. replay is that entry of the configuration, or empty.
-func openAuthority(t *testing.T, dsn string, nodes int, replay string) *authority {
+func openAuthority(t testing.TB, dsn string, nodes int, replay string) *authority {
+	t.Helper()
+	a := newAuthority(t, dsn, replay)
+	for range nodes {
+		a.addNode(t)
+	}
+	return a
+}
+
+// newAuthority writes what the nodes of an authority need.
+func newAuthority(t testing.TB, dsn, replay string) *authority {
 	t.Helper()
 	dir := t.TempDir()
 	a := &authority{dsn: dsn, config: filepath.Join(dir, "issuer.yaml"), secret: base64.RawURLEncoding.EncodeToString(random(33))}
@@ -109,16 +120,19 @@ func openAuthority(t *testing.T, dsn string, nodes int, replay string) *authorit
 		}
 	}
 	t.Cleanup(func() { a.stop(t) })
-	for range nodes {
-		o := newOffice(t)
-		a.nodes = append(a.nodes, o)
-		a.start(t, o)
-	}
 	return a
 }
 
+func (a *authority) addNode(t testing.TB) *office {
+	t.Helper()
+	o := newOffice(t)
+	a.start(t, o)
+	a.nodes = append(a.nodes, o)
+	return o
+}
+
 // newOffice makes what reaches a node, wherever that listens at the moment.
-func newOffice(t *testing.T) *office {
+func newOffice(t testing.TB) *office {
 	o := &office{}
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 256,
@@ -131,13 +145,13 @@ func newOffice(t *testing.T) *office {
 	return o
 }
 
-func (a *authority) start(t *testing.T, o *office) {
+func (a *authority) start(t testing.TB, o *office) {
 	t.Helper()
 	o.process = start(t, a.binary, "issuer", a.config)
 	o.address.Store(o.process.at("issuer"))
 }
 
-func (a *authority) stop(t *testing.T) {
+func (a *authority) stop(t testing.TB) {
 	var wg sync.WaitGroup
 	for _, o := range a.nodes {
 		wg.Go(func() { o.process.stop(t) })
@@ -155,7 +169,7 @@ type party struct {
 }
 
 // newParty makes a client; those whose names end in "web" are confidential.
-func (a *authority) newParty(t *testing.T, id string) *party {
+func (a *authority) newParty(t testing.TB, id string) *party {
 	t.Helper()
 	signer, err := keys.Generate(keys.ES256)
 	if err != nil {
@@ -240,7 +254,7 @@ func (p *party) ask(o *office, form url.Values) (answer, error) {
 }
 
 // mustAsk is ask, and fails the test unless the answer has this status and code.
-func (p *party) mustAsk(t *testing.T, o *office, form url.Values, status int, code string) answer {
+func (p *party) mustAsk(t testing.TB, o *office, form url.Values, status int, code string) answer {
 	t.Helper()
 	got, err := p.ask(o, form)
 	if err != nil {
@@ -253,7 +267,7 @@ func (p *party) mustAsk(t *testing.T, o *office, form url.Values, status int, co
 }
 
 // isActive asks whether an access token is, as its resource server does.
-func (a *authority) isActive(t *testing.T, o *office, token string) bool {
+func (a *authority) isActive(t testing.TB, o *office, token string) bool {
 	t.Helper()
 	api := a.newParty(t, "api")
 	r, err := api.post(authorityURL+"/introspect", url.Values{"token": {token}}, "")
@@ -268,7 +282,7 @@ func (a *authority) isActive(t *testing.T, o *office, token string) bool {
 }
 
 // code has a user log in and send the browser on for the party, whose key it names, and returns the code.
-func (p *party) code(t *testing.T, o *office) string {
+func (p *party) code(t testing.TB, o *office) string {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -319,17 +333,9 @@ func refreshment(token string) url.Values {
 // checkDatabase checks what an authority has written, past its code: the file, that rows have what they belong to, and
 // each family of refresh tokens: generations without a gap, each used token followed by the one that it names, the newest
 // alone unused.
-func (a *authority) checkDatabase(t *testing.T) {
+func (a *authority) checkDatabase(t testing.TB) {
 	t.Helper()
-	driver, source := "pgx", a.dsn
-	if file, ok := strings.CutPrefix(a.dsn, "sqlite:"); ok {
-		driver, source = "sqlite", file
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := a.openDatabase(t)
 	checks := map[string]string{
 		"families that are broken": `SELECT count(*) FROM refresh_tokens a LEFT JOIN refresh_tokens b
 			ON b.grant_id = a.grant_id AND b.generation = a.generation + 1
@@ -338,7 +344,7 @@ func (a *authority) checkDatabase(t *testing.T) {
 		"codes without a grant":     "SELECT count(*) FROM codes WHERE grant_id NOT IN (SELECT id FROM grants)",
 		"tokens repeated too often": "SELECT count(*) FROM refresh_tokens WHERE repeats > 3",
 	}
-	if driver == "sqlite" {
+	if strings.HasPrefix(a.dsn, "sqlite:") {
 		checks["faults of the file"] = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
 		checks["rows without what they belong to"] = "SELECT count(*) FROM pragma_foreign_key_check"
 	}
@@ -350,6 +356,21 @@ func (a *authority) checkDatabase(t *testing.T) {
 	if n, err := count(t.Context(), db, "SELECT count(*) FROM refresh_tokens"); err != nil || n == 0 {
 		t.Errorf("%d refresh tokens, %v: nothing to check", n, err)
 	}
+}
+
+// openDatabase opens what the nodes have open, for this test to read.
+func (a *authority) openDatabase(t testing.TB) *sql.DB {
+	t.Helper()
+	driver, source := "pgx", a.dsn
+	if file, ok := strings.CutPrefix(a.dsn, "sqlite:"); ok {
+		driver, source = "sqlite", "file:"+file+"?_busy_timeout=10000"
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 func count(ctx context.Context, db *sql.DB, query string) (n int, err error) {
