@@ -5,20 +5,21 @@ BENCH    ?= .
 # Linters have a module of their own, so that nobody who imports holdfast downloads them.
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: test build deps format vet staticcheck mutants race acceptance interop bench fuzz lint vuln demo model
+.PHONY: test build deps format vet staticcheck mutants race acceptance interop browser bench fuzz lint vuln demo model
 
 # Everything that must hold before a change is merged.
-test: deps format vet staticcheck mutants race interop
+test: deps format vet staticcheck mutants race interop browser
 
 build:
 	$(GO) build -trimpath -o bin/holdfast ./cmd/holdfast
 
-# The race detector needs a C compiler, and issuer/store a PostgreSQL server to test against; a fresh machine may have
-# neither.
+# The race detector needs a C compiler, issuer/store a PostgreSQL server to test against, and the issuer's pages a browser; a
+# fresh machine may have none of them.
 deps:
 	@command -v $${CC:-gcc} >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; }
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 	$(GO) mod download
 
 format:
@@ -45,6 +46,10 @@ acceptance:
 # Other implementations, from npm and in Go: docs/interop.md.
 interop:
 	cd test/interop && npm ci --no-fund --no-audit && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 10m ./...
+
+# The issuer's pages in Chromium. In test/browser, `go test -update` writes the pictures of docs/users.md.
+browser:
+	cd test/browser && npm ci --no-fund --no-audit && $(GO) vet ./... && $(GO) test -count=1 -timeout 10m ./...
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
