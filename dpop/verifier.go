@@ -326,6 +326,13 @@ func (c *check) age() *Error {
 	if latest := c.now.Add(c.verifier.skew); c.claims.time.After(latest) {
 		return refuse(InFuture, 11, "iat").differ("until "+stamp(latest), stamp(c.claims.time))
 	}
+	// RFC 9449 has neither claim, but whoever uses them means what RFC 7519 says (sections 4.1.4 and 4.1.5).
+	if until := c.claims.until; !until.IsZero() && !c.now.Before(until.Add(c.verifier.skew)) {
+		return refuse(TooOld, 11, "exp").differ("after "+stamp(c.now.Add(-c.verifier.skew)), stamp(until))
+	}
+	if latest := c.now.Add(c.verifier.skew); c.claims.from.After(latest) {
+		return refuse(InFuture, 11, "nbf").differ("until "+stamp(latest), stamp(c.claims.from))
+	}
 	return nil
 }
 
@@ -360,6 +367,7 @@ type claims struct {
 	id, method, target string
 	time               time.Time
 	hasTime            bool
+	until, from        time.Time // exp and nbf; zero if absent
 	nonce              string
 	ath                strictjson.Value // its kind matters only where a token does
 }
@@ -377,6 +385,10 @@ func (c *claims) read(payload string) *Error {
 		case "iat":
 			c.time, err = value.NumericDate()
 			c.hasTime = true
+		case "exp":
+			c.until, err = value.NumericDate()
+		case "nbf":
+			c.from, err = value.NumericDate()
 		case "nonce":
 			c.nonce, err = value.String()
 		case "ath":

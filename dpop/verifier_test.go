@@ -214,6 +214,10 @@ func TestVerifyRefuses(t *testing.T) {
 		{"target unknown", with(func(r *Request) { r.TargetURI = "" }), TargetMismatch, 9, "request target"},
 
 		{"too old", f.with(t, h, c.with("iat", now.Unix()-65)), TooOld, 11, "iat"},
+		{"expired", f.with(t, h, c.with("exp", now.Unix()-5)), TooOld, 11, "exp"},
+		{"not good yet", f.with(t, h, c.with("nbf", now.Unix()+6)), InFuture, 11, "nbf"},
+		{"exp that is no time", f.with(t, h, c.with("exp", "soon")), ClaimMissing, 3, "exp"},
+		{"nbf that is no time", f.with(t, h, c.with("nbf", "soon")), ClaimMissing, 3, "nbf"},
 		{"far too old", f.with(t, h, c.with("iat", json.RawMessage("-1e400"))), TooOld, 11, "iat"},
 		{"in the future", f.with(t, h, c.with("iat", now.Unix()+6)), InFuture, 11, "iat"},
 		{"a fraction in the future", f.with(t, h, c.with("iat", json.RawMessage("1700000005.5"))), InFuture, 11, "iat"},
@@ -271,6 +275,8 @@ func TestVerifyAccepts(t *testing.T) {
 		request Request
 	}{
 		{"oldest", f.with(t, h, c.with("iat", now.Unix()-64))},
+		{"expired a moment ago", f.with(t, h, c.with("exp", now.Unix()-4))},
+		{"good in a moment", f.with(t, h, c.with("nbf", now.Unix()+5))},
 		{"newest", f.with(t, h, c.with("iat", now.Unix()+5))},
 		{"a fraction of a second", f.with(t, h, c.with("iat", json.RawMessage("1699999999.75")))},
 		{"longest jti", f.with(t, h, c.with("jti", strings.Repeat("a", 256)))},

@@ -3,8 +3,10 @@ module github.com/holdfast-project/holdfast/test/interop
 go 1.26.0
 
 require (
+	github.com/go-jose/go-jose/v4 v4.1.9
 	github.com/google/go-cmp v0.7.0
 	github.com/holdfast-project/holdfast v0.0.0
+	github.com/luikyv/go-oidc v0.25.0
 	github.com/yaronf/httpsign v0.4.2
 	golang.org/x/oauth2 v0.37.0
 )
@@ -15,7 +17,6 @@ require (
 	github.com/dunglas/httpsfv v1.0.2 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.10.0 // indirect
-	github.com/go-jose/go-jose/v4 v4.1.9 // indirect
 	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
 	github.com/go-webauthn/webauthn v0.18.2 // indirect
 	github.com/go-webauthn/x v0.3.1 // indirect

@@ -1,0 +1,305 @@
+package interop
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-project/holdfast/keys"
+)
+
+var updateDocs = flag.Bool("update", false, "write the table of docs/conformance.md")
+
+const (
+	peerVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // of RFC 7636, appendix B
+	peerChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	accepted      = "accepted"
+)
+
+// try is one server with a client's keys.
+type try struct {
+	t          *testing.T
+	s          *asServer
+	key, robot *keys.Signer // of proofs, of assertions
+}
+
+// attempt is a request to an endpoint. A case changes one thing of a good one.
+type attempt struct {
+	endpoint, method string
+	header           http.Header
+	form             url.Values
+	query            string
+	proofs           []string
+}
+
+// jwt signs whatever it is given; a nil signer makes it unsigned.
+func jwt(t *testing.T, signer *keys.Signer, header, claims map[string]any) string {
+	t.Helper()
+	h, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := base64.RawURLEncoding.EncodeToString(h) + "." + base64.RawURLEncoding.EncodeToString(c)
+	if signer == nil {
+		return text + "."
+	}
+	signature, err := signer.Sign([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// edit changes the header and the claims of a JWT.
+type edit func(header, claims map[string]any)
+
+func claim(name string, value any) edit {
+	return func(_, claims map[string]any) {
+		if claims[name] = value; value == nil {
+			delete(claims, name)
+		}
+	}
+}
+
+func headed(name string, value any) edit {
+	return func(header, _ map[string]any) {
+		if header[name] = value; value == nil {
+			delete(header, name)
+		}
+	}
+}
+
+// proof makes a DPoP proof for an endpoint, by signer.
+func (d *try) proof(endpoint string, signer *keys.Signer, edits ...edit) string {
+	d.t.Helper()
+	var jwk map[string]any
+	text, err := json.Marshal(d.key.Public())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &jwk); err != nil {
+		d.t.Fatal(err)
+	}
+	header := map[string]any{"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk}
+	claims := map[string]any{"jti": rand.Text(), "htm": "POST", "htu": d.s.endpoint[endpoint], "iat": time.Now().Unix()}
+	for _, e := range edits {
+		e(header, claims)
+	}
+	if header["alg"] == "none" {
+		signer = nil
+	}
+	return jwt(d.t, signer, header, claims)
+}
+
+// assertion makes a client assertion of the robot.
+func (d *try) assertion(signer *keys.Signer, edits ...edit) string {
+	d.t.Helper()
+	now := time.Now().Unix()
+	header := map[string]any{"alg": "ES256", "kid": d.robot.Public().KeyID()}
+	claims := map[string]any{"iss": "robot", "sub": "robot", "aud": d.s.issuer, "jti": rand.Text(), "iat": now, "exp": now + 60}
+	for _, e := range edits {
+		e(header, claims)
+	}
+	if header["alg"] == "none" {
+		signer = nil
+	}
+	return jwt(d.t, signer, header, claims)
+}
+
+// post starts a good request of a client, without a grant.
+func (d *try) post(endpoint, client string) *attempt {
+	a := &attempt{endpoint: endpoint, method: http.MethodPost, header: http.Header{}, form: url.Values{}}
+	a.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	switch client {
+	case "shop", "portal":
+		a.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(client+":"+peerSecret)))
+	case "robot":
+		a.form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		a.form.Set("client_assertion", d.assertion(d.robot))
+	default:
+		a.form.Set("client_id", client)
+	}
+	if endpoint == "token" || endpoint == "pushed_authorization_request" {
+		a.proofs = []string{d.proof(endpoint, d.key)}
+	}
+	return a
+}
+
+// service is a good request for a token in a client's own name.
+func (d *try) service(client string) *attempt {
+	a := d.post("token", client)
+	a.form.Set("grant_type", "client_credentials")
+	a.form.Set("scope", peerScope)
+	a.form.Set("resource", audience)
+	return a
+}
+
+// asked is a good authorization request.
+func asked(client string) url.Values {
+	return url.Values{
+		"response_type": {"code"}, "client_id": {client}, "redirect_uri": {redirectURI}, "scope": {peerScope}, "state": {"s"},
+		"resource": {audience}, "code_challenge": {peerChallenge}, "code_challenge_method": {"S256"},
+	}
+}
+
+// redemption is a good request for the tokens of a code that a user has just given. more is added to the request for it.
+func (d *try) redemption(client string, more url.Values) *attempt {
+	d.t.Helper()
+	q := asked(client)
+	maps.Copy(q, more)
+	back := d.s.approve(d.t, q)
+	if back.Get("code") == "" {
+		d.t.Fatalf("%s: no code: %v", d.s.name, back)
+	}
+	a := d.post("token", client)
+	a.form.Set("grant_type", "authorization_code")
+	a.form.Set("code", back.Get("code"))
+	a.form.Set("redirect_uri", redirectURI)
+	a.form.Set("code_verifier", peerVerifier)
+	return a
+}
+
+// refreshing is a good request by a refresh token that was just given.
+func (d *try) refreshing(client string) *attempt {
+	d.t.Helper()
+	_, body := d.send(d.redemption(client, nil))
+	token, _ := body["refresh_token"].(string)
+	if token == "" {
+		d.t.Fatalf("%s: no refresh token: %v", d.s.name, body)
+	}
+	a := d.post("token", client)
+	a.form.Set("grant_type", "refresh_token")
+	a.form.Set("refresh_token", token)
+	return a
+}
+
+// pushing is a good pushed authorization request.
+func (d *try) pushing(client string) *attempt {
+	a := d.post("pushed_authorization_request", client)
+	maps.Copy(a.form, asked(client))
+	return a
+}
+
+// send sends a request and returns what came of it: accepted, or the error code, or else the status.
+func (d *try) send(a *attempt) (string, map[string]any) {
+	d.t.Helper()
+	target := d.s.endpoint[a.endpoint]
+	if a.query != "" {
+		target += "?" + a.query
+	}
+	var body io.Reader
+	if a.method == http.MethodPost {
+		body = strings.NewReader(a.form.Encode())
+	}
+	r, err := http.NewRequestWithContext(d.t.Context(), a.method, target, body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	r.Header = a.header.Clone()
+	r.Header["Dpop"] = a.proofs
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var answer map[string]any
+	_ = json.Unmarshal(text, &answer) // what isn't JSON has no code
+	if resp.StatusCode < 300 {
+		if answer["token_type"] == "Bearer" {
+			return "accepted, unbound", answer
+		}
+		return accepted, answer
+	}
+	if code, ok := answer["error"].(string); ok {
+		return code, answer
+	}
+	return fmt.Sprintf("status %d", resp.StatusCode), answer
+}
+
+// TestDifferential sends the same requests, good ones and ones that are wrong in one thing, to three authorization
+// servers. Whatever they disagree about is explained in docs/conformance.md.
+func TestDifferential(t *testing.T) {
+	robot := generate(t, keys.ES256)
+	servers := []*asServer{newHoldfast(t, robot), newNodeProvider(t, robot), newGoOIDC(t, robot)}
+	var rows strings.Builder
+	seen := map[string]bool{}
+	for _, tc := range differentialCases {
+		var outcomes []string
+		for _, s := range servers {
+			d := &try{t: t, s: s, key: generate(t, keys.ES256), robot: robot}
+			outcome, _ := d.send(tc.make(d))
+			outcomes = append(outcomes, outcome)
+		}
+		if tc.good != (outcomes[0] == accepted) {
+			t.Errorf("%s: holdfast: %s", tc.name, outcomes[0])
+		}
+		differ := len(slices.Compact(slices.Sorted(slices.Values(outcomes)))) > 1
+		why, explained := whyDifferent[tc.name]
+		seen[tc.name] = true
+		switch {
+		case differ && !explained:
+			t.Errorf("%s: not explained: %q", tc.name, outcomes)
+		case !differ && explained:
+			t.Errorf("%s: all agree: %s", tc.name, outcomes[0])
+		}
+		if differ {
+			fmt.Fprintf(&rows, "| %s | %s | %s |\n", tc.name, strings.Join(outcomes, " | "), why)
+		}
+	}
+	for name := range whyDifferent {
+		if !seen[name] {
+			t.Errorf("%s: explained, but no case", name)
+		}
+	}
+	checkTable(t, rows.String(), len(differentialCases))
+}
+
+const (
+	tableBegin = "<!-- differences: cd test/interop && go test -run TestDifferential . -update -->\n"
+	tableEnd   = "<!-- end of differences -->\n"
+)
+
+func checkTable(t *testing.T, rows string, cases int) {
+	t.Helper()
+	const file = "../../docs/conformance.md"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok1 := strings.Cut(string(text), tableBegin)
+	got, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok1 || !ok2 {
+		t.Fatal("docs/conformance.md has no place for the differences")
+	}
+	want := fmt.Sprintf("\n%d requests; these have different outcomes:\n\n| request | holdfast | oidc-provider | go-oidc | why |\n| --- | --- | --- | --- | --- |\n%s\n", cases, rows)
+	if *updateDocs {
+		if err := os.WriteFile(file, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if d := cmp.Diff(got, want); d != "" {
+		t.Errorf("docs/conformance.md differs (-update writes it), -got +want\n%s", d)
+	}
+}
