@@ -139,22 +139,29 @@ func (*clientList) Run(ctx context.Context, std streams, of *clientCommand) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	return eachRow(ctx, s.Clients, func(row store.Client) (string, error) {
+		client, err := issuer.ParseClient(row.Registration)
+		if err != nil {
+			return "", fmt.Errorf("client %s: %w", row.ID, err)
+		}
+		// Names may be any text: quoted, none can draw on a terminal.
+		_, err = fmt.Fprintf(std.out, "%s\t%s\t%q\n", row.ID, client.AuthMethod, cmp.Or(client.Name, client.ID))
+		return row.ID, err
+	})
+}
+
+// eachRow calls do for each row of a list that comes in pages. It returns the row's id, which the next page begins after.
+func eachRow[T any](ctx context.Context, list func(ctx context.Context, after string, limit int) ([]T, error), do func(T) (string, error)) error {
 	const page = 1000
 	for after := ""; ; {
-		rows, err := s.Clients(ctx, after, page)
+		rows, err := list(ctx, after, page)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			client, err := issuer.ParseClient(row.Registration)
-			if err != nil {
-				return fmt.Errorf("client %s: %w", row.ID, err)
-			}
-			// Names may be any text: quoted, none can draw on a terminal.
-			if _, err := fmt.Fprintf(std.out, "%s\t%s\t%q\n", row.ID, client.AuthMethod, cmp.Or(client.Name, client.ID)); err != nil {
+			if after, err = do(row); err != nil {
 				return err
 			}
-			after = row.ID
 		}
 		if len(rows) < page {
 			return nil

@@ -82,27 +82,15 @@ func (*userList) Run(ctx context.Context, std streams, of *userCommand) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	const page = 1000
-	for after := ""; ; {
-		users, err := s.Users(ctx, after, page)
-		if err != nil {
-			return err
+	return eachRow(ctx, s.Users, func(u store.User) (string, error) {
+		state := "enabled"
+		if u.Disabled {
+			state = "disabled"
 		}
-		for _, u := range users {
-			state := "enabled"
-			if u.Disabled {
-				state = "disabled"
-			}
-			// Names may be any text: quoted, none can draw on a terminal.
-			if _, err := fmt.Fprintf(std.out, "%s\t%q\t%q\t%s\n", u.ID, u.Name, u.DisplayName, state); err != nil {
-				return err
-			}
-			after = u.ID
-		}
-		if len(users) < page {
-			return nil
-		}
-	}
+		// Names may be any text: quoted, none can draw on a terminal.
+		_, err := fmt.Fprintf(std.out, "%s\t%q\t%q\t%s\n", u.ID, u.Name, u.DisplayName, state)
+		return u.ID, err
+	})
 }
 
 type userDisable struct {

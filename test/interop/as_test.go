@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/luikyv/go-oidc/pkg/goidc"
@@ -262,25 +263,38 @@ func privateSet(t *testing.T) goidc.JWKSFunc {
 	}
 }
 
-var anyInput = regexp.MustCompile(`<input[^>]*>`)
-
 // approve takes a user's way from the authorization endpoint, whatever the pages look like, and returns the response.
 func (s *asServer) approve(t *testing.T, query url.Values) url.Values {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var back *url.URL
-	browser := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+	walk(t, s.endpoint["authorization"]+"?"+query.Encode(), func(r *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(r.URL.String(), redirectURI) {
 			back = r.URL
 			return http.ErrUseLastResponse
 		}
 		return nil
-	}}
-	resp, err := browser.Get(s.endpoint["authorization"] + "?" + query.Encode())
-	for range 4 {
+	})
+	if back == nil {
+		t.Fatalf("%s: no way back", s.name)
+	}
+	return back.Query()
+}
+
+var (
+	anyInput   = regexp.MustCompile(`<input[^>]*>`)
+	formAction = regexp.MustCompile(`<form[^>]* action="([^"]*)"`)
+)
+
+// walk visits a page as a user: it fills in each form and follows to wherever that leads, until a page has none.
+func walk(t *testing.T, link string, follow func(*http.Request, []*http.Request) error) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar, CheckRedirect: follow, Timeout: 30 * time.Second}
+	resp, err := browser.Get(link)
+	for range 5 {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,28 +303,15 @@ func (s *asServer) approve(t *testing.T, query url.Values) url.Values {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back != nil {
-			return back.Query()
-		}
-		action := regexp.MustCompile(`<form[^>]* action="([^"]*)"`).FindSubmatch(page)
-		if action == nil {
-			t.Fatalf("%s: status %d, no form: %s", s.name, resp.StatusCode, page)
-		}
-		fields := url.Values{"decision": {"allow"}}
-		for _, input := range anyInput.FindAllString(string(page), -1) {
-			name, value := attribute(input, "name"), attribute(input, "value")
-			if name == "login" || name == "password" {
-				value = developer
-			}
-			if name != "" {
-				fields.Set(name, value)
-			}
+		action := formAction.FindSubmatch(page)
+		if action == nil || resp.StatusCode >= 300 {
+			return
 		}
 		to, err := resp.Request.URL.Parse(html.UnescapeString(string(action[1])))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, to.String(), strings.NewReader(fields.Encode()))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, to.String(), strings.NewReader(filledIn(string(page)).Encode()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,8 +321,22 @@ func (s *asServer) approve(t *testing.T, query url.Values) url.Values {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("%s: no end of pages", s.name)
-	return nil
+	t.Fatal("no end of pages")
+}
+
+// filledIn are the fields of a page's form, as somebody fills them in who agrees.
+func filledIn(page string) url.Values {
+	fields := url.Values{"decision": {"allow"}}
+	for _, input := range anyInput.FindAllString(page, -1) {
+		name, value := attribute(input, "name"), attribute(input, "value")
+		if name == "login" || name == "password" {
+			value = developer
+		}
+		if name != "" {
+			fields.Set(name, value)
+		}
+	}
+	return fields
 }
 
 func attribute(tag, name string) string {

@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"html"
 	"io"
 	"io/fs"
-	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,7 +126,7 @@ func goAlong(t *testing.T, out io.Reader) string {
 		link := authorizationURL.FindString(said.String())
 		if link != "" && !visited && strings.Contains(said.String(), "Callback server started") { // it says the link before
 			visited = true
-			visit(t, strings.TrimSpace(link))
+			walk(t, strings.TrimSpace(link), nil)
 		}
 		if err != nil {
 			return said.String()
@@ -138,53 +134,7 @@ func goAlong(t *testing.T, out io.Reader) string {
 	}
 }
 
-var (
-	authorizationURL = regexp.MustCompile(`(?m)^http://\S+/authorize\?\S+\s`)
-	pageForm         = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
-	hiddenField      = regexp.MustCompile(`<input type="hidden" name="([a-z]+)" value="([^"]*)">`)
-)
-
-// visit does what a user does: logs in, agrees, and follows to wherever that leads.
-func visit(t *testing.T, link string) {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	browser := &http.Client{Jar: jar, Timeout: 30 * time.Second}
-	resp, err := browser.Get(link)
-	for range 3 {
-		if err != nil {
-			t.Fatal(err)
-		}
-		page, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		form := pageForm.FindSubmatch(page)
-		if form == nil {
-			return
-		}
-		fields := url.Values{"decision": {"allow"}}
-		for _, m := range hiddenField.FindAllSubmatch(page, -1) {
-			fields.Set(string(m[1]), html.UnescapeString(string(m[2])))
-		}
-		to, err := resp.Request.URL.Parse(html.UnescapeString(string(form[1])))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, to.String(), strings.NewReader(fields.Encode()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Origin", to.Scheme+"://"+to.Host)
-		if resp, err = browser.Do(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+var authorizationURL = regexp.MustCompile(`(?m)^http://\S+/authorize\?\S+\s`)
 
 // A client on Transport passes the harness's scenarios for DPoP; one that leaves the proof out, or signs another URL, doesn't.
 func TestMCPClient(t *testing.T) {
