@@ -117,6 +117,24 @@ func TestIssuerLogin(t *testing.T) {
 	}
 }
 
+func TestIssuerPasskeys(t *testing.T) {
+	parts := openIssuer(t, loadStaged(t, strings.Replace(issuerText, "http://127.0.0.1:1", "https://login.as.example", 1)+`  login:
+    passkeys: true
+    passkey_domain: as.example
+`))
+	w := httptest.NewRecorder()
+	parts.Login.ServeHTTP(w, httptest.NewRequest("GET", "https://login.as.example/login/", nil))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `data-passkey="login"`) {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	r := httptest.NewRequest("POST", "https://login.as.example/login/passkey/begin-login", strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/json")
+	w = httptest.NewRecorder()
+	if parts.Login.ServeHTTP(w, r); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"rpId":"as.example"`) {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
 func TestIssuerProvider(t *testing.T) {
 	parts := openIssuer(t, loadStaged(t, issuerText+`  login:
     providers:
@@ -175,6 +193,7 @@ func TestIssuerConfigRefuses(t *testing.T) {
 		{"certificate without key", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {cert_file: x.pem}\n", "issuer.tls.key_file: required with cert_file"},
 		{"key without certificate", "  secret_file: nonce.secret\n", "  secret_file: nonce.secret\n  tls: {key_file: x.pem}\n", "issuer.tls.cert_file: required with key_file"},
 		{"passkeys at an address", "  clients:", "  login: {passkeys: true}\n  clients:", "issuer.login: login: Passkeys: browsers have none for an address: give Issuer the name of its host, as localhost instead of 127.0.0.1"},
+		{"a domain for no passkeys", "  clients:", "  login: {passkey_domain: as.example}\n  clients:", "issuer.login: login: PasskeyDomain is set without Passkeys"},
 		{"provider without url", "  clients:", "  login: {providers: [{name: a, client_id: b}]}\n  clients:", "issuer.login.providers[0].url: required"},
 		{"provider with a secret that isn't there", "  clients:", "  login: {providers: [{name: a, url: 'https://op.example', client_id: b, client_secret_file: absent}]}\n  clients:",
 			"holdfast.yaml:5: issuer.login.providers[0].client_secret_file: open absent: no such file or directory"},

@@ -43,7 +43,7 @@ func (b *builder) provider(path string, p Provider) login.Provider {
 
 // open makes what logs users in, or nil if there is no way to: there is no authorization endpoint then.
 func (l Login) open(cfg issuer.Config, providers []login.Provider, observe func(context.Context, issuer.Event)) (issuer.Login, error) {
-	if l.InsecureDevelopmentUser == "" && len(providers) == 0 && !l.Passkeys {
+	if l.InsecureDevelopmentUser == "" && len(providers) == 0 && !l.Passkeys && l.PasskeyDomain == "" {
 		return nil, nil
 	}
 	return login.New(login.Config{

@@ -44,7 +44,7 @@ type authenticator struct {
 }
 
 // newAuthenticator makes one for an issuer.
-func newAuthenticator(t *testing.T, issuer string) *authenticator {
+func newAuthenticator(t testing.TB, issuer string) *authenticator {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -80,7 +80,7 @@ type options struct {
 	} `json:"publicKey"`
 }
 
-func (a *authenticator) clientData(t *testing.T, kind, challenge string) []byte {
+func (a *authenticator) clientData(t testing.TB, kind, challenge string) []byte {
 	t.Helper()
 	text, err := json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": a.origin, "crossOrigin": a.crossOrigin})
 	if err != nil {
@@ -97,7 +97,7 @@ func (a *authenticator) data(flags byte) []byte {
 }
 
 // create answers creation options, as navigator.credentials.create does, and the script.
-func (a *authenticator) create(t *testing.T, o options) map[string]any {
+func (a *authenticator) create(t testing.TB, o options) map[string]any {
 	t.Helper()
 	if handle, err := base64url.Decode(o.PublicKey.User.ID); err == nil && a.userHandle == nil {
 		a.userHandle = handle
@@ -116,7 +116,7 @@ func (a *authenticator) create(t *testing.T, o options) map[string]any {
 }
 
 // coseKey is the public key (RFC 9053, sections 7.1 and 7.2).
-func (a *authenticator) coseKey(t *testing.T) []byte {
+func (a *authenticator) coseKey(t testing.TB) []byte {
 	t.Helper()
 	var m map[int]any
 	switch key := a.key.Public().(type) {
@@ -137,7 +137,7 @@ func (a *authenticator) coseKey(t *testing.T) []byte {
 }
 
 // get answers request options, as navigator.credentials.get does, and the script.
-func (a *authenticator) get(t *testing.T, o options) map[string]any {
+func (a *authenticator) get(t testing.TB, o options) map[string]any {
 	t.Helper()
 	a.count += a.steps
 	clientData := a.clientData(t, "webauthn.get", o.PublicKey.Challenge)

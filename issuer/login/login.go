@@ -90,6 +90,8 @@ func New(cfg Config) (*Login, error) {
 		return nil, errors.New("login: Store is required")
 	case cfg.SessionLifetime < time.Minute:
 		return nil, errors.New("login: SessionLifetime is under a minute")
+	case cfg.PasskeyDomain != "" && !cfg.Passkeys:
+		return nil, errors.New("login: PasskeyDomain is set without Passkeys")
 	}
 	l := &Login{
 		cfg: cfg, base: u.Path + "/login/", back: u.Path + "/consent?interaction=",

@@ -333,6 +333,7 @@ func TestConfigRefused(t *testing.T) {
 		{"no store", func(c *Config) { c.Store = nil }},
 		{"no way to log in", func(c *Config) { c.InsecureDevelopmentUser = "" }},
 		{"short sessions", func(c *Config) { c.SessionLifetime = 1 }},
+		{"a domain for no passkeys", func(c *Config) { c.PasskeyDomain = "as.example" }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := good()
