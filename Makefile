@@ -5,7 +5,7 @@ BENCH    ?= .
 # Linters have a module of their own, so that nobody who imports holdfast downloads them.
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: test build deps format vet staticcheck mutants race acceptance interop browser bench fuzz lint vuln demo model
+.PHONY: test build deps format vet staticcheck mutants race acceptance interop browser bench bench-issuer fuzz lint vuln demo model
 
 # Everything that must hold before a change is merged.
 test: deps format vet staticcheck mutants race interop browser
@@ -53,6 +53,13 @@ browser:
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# The issuer as it is run, beside npm's oidc-provider, each on one processor with the client on another (Linux); then
+# refreshes on both databases. docs/performance.md says what it measures.
+bench-issuer:
+	cd test/interop && npm ci --no-fund --no-audit
+	taskset -c 1 $(GO) test -run '^$$' -bench IssuerTokens -benchtime 1x -timeout 30m ./test/acceptance -full
+	$(GO) test -run '^$$' -bench IssuerRefresh -benchtime 2000x ./test/acceptance
 
 fuzz:
 	GO="$(GO)" FUZZTIME='$(FUZZTIME)' .ci/fuzz
