@@ -243,7 +243,7 @@ func TestPush(t *testing.T) {
 	}{
 		{"no code_challenge_method, which means plain", set("code_challenge_method", ""), "invalid_request", PKCERefused},
 		{"code_challenge of another length", set("code_challenge", testChallenge[1:]), "invalid_request", PKCERefused},
-		{"request object", set("request", "e30.e30."), "invalid_request", ParameterRefused},
+		{"request object", set("request", "e30.e30."), "request_not_supported", RequestRefused},
 		{"id_token_hint", set("id_token_hint", "e30.e30."), "invalid_request", ParameterRefused},
 		{"no response_type", set("response_type", ""), "invalid_request", ParameterRefused},
 		{"response_mode", set("response_mode", "fragment"), "invalid_request", ParameterRefused},
@@ -397,7 +397,7 @@ func TestAuthorizeRefused(t *testing.T) {
 		{"not pushed", func(q url.Values) { q.Set("client_id", "pushing") }, "invalid_request", PushRequired},
 		{"response type", func(q url.Values) { q.Set("response_type", "token") }, "unsupported_response_type", ResponseTypeRefused},
 		{"no challenge", func(q url.Values) { q.Del("code_challenge") }, "invalid_request", PKCERefused},
-		{"request object", func(q url.Values) { q.Set("request", "e30.e30.") }, "invalid_request", ParameterRefused},
+		{"request object", func(q url.Values) { q.Set("request", "e30.e30.") }, "request_not_supported", RequestRefused},
 		{"scope", func(q url.Values) { q.Set("scope", "admin") }, "invalid_scope", ScopeRefused},
 		{"nobody logged in", func(q url.Values) { q.Set("prompt", "none") }, "login_required", LoginNeeded},
 	} {

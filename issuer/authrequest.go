@@ -94,7 +94,10 @@ func parseAuthorization(f form, c *client, redirect string) (authorizationReques
 // checkParameters refuses what can be judged parameter by parameter. acr_values, claims, display and ui_locales are
 // wishes, and ignored; id_token_hint and request are demands that we can't meet.
 func checkParameters(f form, c *client) error {
-	for _, name := range [...]string{"request", "request_uri", "id_token_hint"} {
+	if f.get("request") != "" {
+		return &Error{Reason: RequestRefused, Section: "RFC 9101, section 7", Part: "request"}
+	}
+	for _, name := range [...]string{"request_uri", "id_token_hint"} {
 		if f.get(name) != "" {
 			return parameterRefused("RFC 9126, section 2.1", name)
 		}

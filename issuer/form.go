@@ -66,13 +66,22 @@ func parseForm(body string) (map[string]string, error) {
 		return nil, &Error{Reason: FormRefused, Section: section, Part: "body"}
 	}
 	values := make(map[string]string, len(query))
+	several := false
 	for name, all := range query {
+		if len(all) != 1 && name == "resource" {
+			several = true
+			continue
+		}
 		if len(all) != 1 {
 			return nil, &Error{Reason: FormRefused, Section: section, Part: "repeated parameter"}
 		}
 		if all[0] != "" {
 			values[name] = all[0]
 		}
+	}
+	// The one parameter that may be repeated: not malformed, but more than a token of ours is for.
+	if several {
+		return nil, &Error{Reason: TargetRefused, Section: "RFC 8707, section 2", Part: "resource", Expected: "one"}
 	}
 	return values, nil
 }

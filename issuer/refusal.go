@@ -54,6 +54,7 @@ const (
 	ClientUnknown       Reason = "client-unknown"          // RFC 6749, section 4.1.2.1: no client of this id
 	ParameterRefused    Reason = "authorization-parameter" // RFC 6749, section 4.1.2.1: absent, malformed, or not supported
 	RedirectRefused     Reason = "redirect-uri-refused"    // RFC 9700, section 2.1: absent or not registered
+	RequestRefused      Reason = "request-object-refused"  // RFC 9101, section 7: request objects aren't taken
 	ResponseTypeRefused Reason = "response-type-refused"   // RFC 6749, section 4.1.2.1
 	PKCERefused         Reason = "pkce-refused"            // RFC 7636, section 4.4.1: no challenge, or not by S256
 	DetailsRefused      Reason = "authorization-details"   // RFC 9396, section 5
@@ -168,6 +169,8 @@ func (e *Error) answer() answer {
 		return answer{http.StatusBadRequest, "invalid_request", "no such client"}
 	case ParameterRefused:
 		return answer{http.StatusBadRequest, "invalid_request", "absent, malformed or not supported: " + e.Part}
+	case RequestRefused:
+		return answer{http.StatusBadRequest, "request_not_supported", "request objects aren't taken: send their parameters"}
 	case RedirectRefused:
 		return answer{http.StatusBadRequest, "invalid_request", "redirect_uri is not registered for this client"}
 	case ResponseTypeRefused:

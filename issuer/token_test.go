@@ -166,6 +166,10 @@ func TestRequestRefused(t *testing.T) {
 		{"two spaces in the scope", func(q *tokenRequest) { q.form.Set("scope", "read  write") }, 400, "invalid_scope", ScopeRefused},
 		{"another resource", func(q *tokenRequest) { q.form.Set("resource", "https://evil.example") }, 400, "invalid_target", TargetRefused},
 		{"a resource by another spelling", func(q *tokenRequest) { q.form.Set("resource", testResource+"/") }, 400, "invalid_target", TargetRefused},
+		{"two resources", func(q *tokenRequest) { q.form["resource"] = []string{testResource, testResource} }, 400, "invalid_target", TargetRefused},
+		{"two resources and another parameter twice", func(q *tokenRequest) {
+			q.form["resource"], q.form["scope"] = []string{testResource, testResource}, []string{"read", "read"}
+		}, 400, "invalid_request", FormRefused},
 		{"another audience", func(q *tokenRequest) { q.form.Set("audience", "https://evil.example") }, 400, "invalid_target", TargetRefused},
 		{"resource and audience", func(q *tokenRequest) {
 			q.form.Set("resource", testResource)
