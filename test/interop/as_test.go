@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,9 +23,6 @@ import (
 	"github.com/luikyv/go-oidc/pkg/provider"
 
 	"github.com/holdfast-project/holdfast/issuer"
-	"github.com/holdfast-project/holdfast/issuer/login"
-	"github.com/holdfast-project/holdfast/issuer/signing"
-	"github.com/holdfast-project/holdfast/issuer/store"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -34,6 +32,7 @@ import (
 //	robot   confidential, by assertions: client_credentials
 //	portal  confidential, by a secret: authorization_code and refresh_token
 //	spa     public: authorization_code and refresh_token
+//	api     confidential, by a secret: the resource server, which introspects
 const (
 	peerScope  = "transfer"
 	peerSecret = "a-secret-of-forty-characters-0123456789"
@@ -44,6 +43,14 @@ type asServer struct {
 	name     string
 	issuer   string
 	endpoint map[string]string // from its metadata
+	ahead    *atomic.Int64     // nanoseconds by which our clock is ahead; nil for others
+}
+
+// wait lets time go by, on our own server's clock. Nobody can tell the others the time.
+func (s *asServer) wait(d time.Duration) {
+	if s.ahead != nil {
+		s.ahead.Add(int64(d))
+	}
 }
 
 // discover reads where its endpoints are.
@@ -64,8 +71,8 @@ func discover(t *testing.T, name, issuer string) *asServer {
 	return s
 }
 
-// newHoldfast starts our issuer.
-func newHoldfast(t *testing.T, robot *keys.Signer) *asServer {
+// newHoldfast starts our issuer, which may demand nonces.
+func newHoldfast(t *testing.T, robot *keys.Signer, nonces bool) *asServer {
 	t.Helper()
 	hash, err := issuer.HashSecret(peerSecret)
 	if err != nil {
@@ -81,33 +88,17 @@ func newHoldfast(t *testing.T, robot *keys.Signer) *asServer {
 	for i := range clients {
 		clients[i].Audience, clients[i].Scope, clients[i].Binding = []string{audience}, []string{peerScope}, issuer.DPoP
 	}
-	secret := random()
-	database, err := store.Open(t.Context(), "sqlite::memory:")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { database.Close() })
-	ring, err := signing.Open(t.Context(), signing.Config{Store: database, Secrets: [][]byte{secret}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := listen(t)
-	identifier := "http://" + l.Addr().String()
-	users, err := login.New(login.Config{Issuer: identifier, Store: database, InsecureDevelopmentUser: developer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := issuer.New(issuer.Config{
-		Issuer: identifier, Store: database, Keys: ring, Clients: clients, Secret: secret, Login: users, Replay: newGuard(t),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return discover(t, "holdfast", serve(t, &http.Server{Handler: server.Handler()}, l))
+	clients = append(clients, issuer.Client{ID: "api", AuthMethod: issuer.ClientSecretBasic, SecretHash: hash, Introspect: []string{audience}})
+	ahead := new(atomic.Int64)
+	s := discover(t, "holdfast", startIssuer(t, keys.ES256, issuer.Config{
+		Clients: clients, RequireNonce: nonces, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+	}))
+	s.ahead = ahead
+	return s
 }
 
-// newNodeProvider starts npm's oidc-provider.
-func newNodeProvider(t *testing.T, robot *keys.Signer) *asServer {
+// newNodeProvider starts npm's oidc-provider, which may demand nonces.
+func newNodeProvider(t *testing.T, robot *keys.Signer, nonces bool) *asServer {
 	t.Helper()
 	user := map[string]any{"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"}, "redirect_uris": []string{redirectURI}}
 	service := map[string]any{"grant_types": []string{"client_credentials"}, "response_types": []string{}, "redirect_uris": []string{}}
@@ -121,11 +112,12 @@ func newNodeProvider(t *testing.T, robot *keys.Signer) *asServer {
 		return c
 	}
 	secret := map[string]any{"client_secret": peerSecret}
-	config, err := json.Marshal(map[string]any{"resource": audience, "scope": peerScope, "clients": []any{
+	config, err := json.Marshal(map[string]any{"resource": audience, "scope": peerScope, "nonces": nonces, "clients": []any{
 		client("shop", "client_secret_basic", service, secret),
 		client("robot", "private_key_jwt", service, map[string]any{"jwks": map[string]any{"keys": []any{robot.Public()}}, "token_endpoint_auth_signing_alg": "ES256"}),
 		client("portal", "client_secret_basic", user, secret),
 		client("spa", "none", user, nil),
+		client("api", "client_secret_basic", service, secret),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +185,7 @@ func newGoOIDC(t *testing.T, robot *keys.Signer) *asServer {
 		provider.WithTokenOptions(func(context.Context, *goidc.Grant, *goidc.Client) goidc.TokenOptions {
 			return goidc.NewJWTTokenOptions(goidc.SigAlgES256, 300)
 		}),
-		provider.WithTokenIntrospection(func(context.Context, *goidc.Client, goidc.TokenInfo) bool { return true }),
+		provider.WithTokenIntrospection(func(_ context.Context, c *goidc.Client, _ goidc.TokenInfo) bool { return c.ID == "api" }),
 		provider.WithTokenRevocation(func(context.Context, *goidc.Client) bool { return true }),
 		provider.WithJTIConsumer(func(_ context.Context, jti string) error {
 			if _, again := used.LoadOrStore(jti, true); again {
@@ -231,7 +223,7 @@ func goOIDCClients(t *testing.T, robot *keys.Signer) []*goidc.Client {
 		meta   goidc.ClientMeta
 	}{
 		{"shop", goidc.AuthnMethodSecretBasic, service}, {"robot", goidc.AuthnMethodPrivateKeyJWT, service},
-		{"portal", goidc.AuthnMethodSecretBasic, user}, {"spa", goidc.AuthnMethodNone, user},
+		{"portal", goidc.AuthnMethodSecretBasic, user}, {"spa", goidc.AuthnMethodNone, user}, {"api", goidc.AuthnMethodSecretBasic, service},
 	} {
 		client := &goidc.Client{ID: c.id, ClientMeta: c.meta}
 		client.TokenAuthnMethod, client.ScopeIDs, client.DPoPTokenBindingRequired = c.method, peerScope, true

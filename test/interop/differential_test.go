@@ -26,7 +26,9 @@ var updateDocs = flag.Bool("update", false, "write the table of docs/conformance
 const (
 	peerVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // of RFC 7636, appendix B
 	peerChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-	accepted      = "accepted"
+
+	accepted = "accepted"
+	goesOn   = "goes on" // to the user
 )
 
 // try is one server with a client's keys.
@@ -34,6 +36,7 @@ type try struct {
 	t          *testing.T
 	s          *asServer
 	key, robot *keys.Signer // of proofs, of assertions
+	nonce      string       // that the server's last answer named
 }
 
 // attempt is a request to an endpoint. A case changes one thing of a good one.
@@ -128,7 +131,7 @@ func (d *try) post(endpoint, client string) *attempt {
 	a := &attempt{endpoint: endpoint, method: http.MethodPost, header: http.Header{}, form: url.Values{}}
 	a.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	switch client {
-	case "shop", "portal":
+	case "shop", "portal", "api":
 		a.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(client+":"+peerSecret)))
 	case "robot":
 		a.form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
@@ -197,10 +200,14 @@ func (d *try) pushing(client string) *attempt {
 	return a
 }
 
-// send sends a request and returns what came of it: accepted, or the error code, or else the status.
+// send sends a request and returns what came of it: accepted, or the status and the error code. A browser's request may
+// also go on to the user, or be redirected to its client with an error.
 func (d *try) send(a *attempt) (string, map[string]any) {
 	d.t.Helper()
 	target := d.s.endpoint[a.endpoint]
+	if a.method == http.MethodGet {
+		a.query = a.form.Encode()
+	}
 	if a.query != "" {
 		target += "?" + a.query
 	}
@@ -214,49 +221,71 @@ func (d *try) send(a *attempt) (string, map[string]any) {
 	}
 	r.Header = a.header.Clone()
 	r.Header["Dpop"] = a.proofs
-	resp, err := http.DefaultClient.Do(r)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(r)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	d.nonce = resp.Header.Get("DPoP-Nonce")
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	var answer map[string]any
 	_ = json.Unmarshal(text, &answer) // what isn't JSON has no code
-	if resp.StatusCode < 300 {
-		if answer["token_type"] == "Bearer" {
-			return "accepted, unbound", answer
-		}
-		return accepted, answer
+	code, _ := answer["error"].(string)
+	switch back, err := resp.Location(); {
+	case resp.StatusCode >= 400:
+		return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, code)), answer
+	case err == nil && strings.HasPrefix(back.String(), redirectURI) && returned(back).Has("error"):
+		return "redirect " + returned(back).Get("error"), answer
+	case a.endpoint == "authorization":
+		return goesOn, answer
+	case answer["active"] == false:
+		return "inactive", answer
+	case answer["token_type"] == "Bearer" && a.endpoint == "token":
+		return "accepted, unbound", answer
 	}
-	if code, ok := answer["error"].(string); ok {
-		return code, answer
+	return accepted, answer
+}
+
+// returned is what a user brings back to a client, in the query or in the fragment.
+func returned(u *url.URL) url.Values {
+	if fragment, err := url.ParseQuery(u.Fragment); err == nil && len(fragment) > 0 {
+		return fragment
 	}
-	return fmt.Sprintf("status %d", resp.StatusCode), answer
+	return u.Query()
 }
 
 // TestDifferential sends the same requests, good ones and ones that are wrong in one thing, to three authorization
 // servers. Whatever they disagree about is explained in docs/conformance.md.
 func TestDifferential(t *testing.T) {
 	robot := generate(t, keys.ES256)
-	servers := []*asServer{newHoldfast(t, robot), newNodeProvider(t, robot), newGoOIDC(t, robot)}
-	var rows strings.Builder
+	demanding := []*asServer{newHoldfast(t, robot, true), newNodeProvider(t, robot, true), newGoOIDC(t, robot)} // it has no nonces
+	servers := []*asServer{newHoldfast(t, robot, false), newNodeProvider(t, robot, false), demanding[2]}
+	var table differences
 	seen := map[string]bool{}
-	for _, tc := range differentialCases {
+	for _, tc := range slices.Concat(differentialCases, clientCases, grantCases, authorizationCases, endpointCases, nonceCases) {
+		if seen[tc.name] {
+			t.Errorf("%s: occurs twice", tc.name)
+		}
+		seen[tc.name] = true
+		among := servers
+		if strings.HasPrefix(tc.name, "nonce: ") {
+			among = demanding
+		}
 		var outcomes []string
-		for _, s := range servers {
+		for _, s := range among {
 			d := &try{t: t, s: s, key: generate(t, keys.ES256), robot: robot}
 			outcome, _ := d.send(tc.make(d))
 			outcomes = append(outcomes, outcome)
 		}
-		if tc.good != (outcomes[0] == accepted) {
+		if good := outcomes[0] == accepted || outcomes[0] == goesOn; tc.good != good {
 			t.Errorf("%s: holdfast: %s", tc.name, outcomes[0])
 		}
 		differ := len(slices.Compact(slices.Sorted(slices.Values(outcomes)))) > 1
 		why, explained := whyDifferent[tc.name]
-		seen[tc.name] = true
 		switch {
 		case differ && !explained:
 			t.Errorf("%s: not explained: %q", tc.name, outcomes)
@@ -264,7 +293,7 @@ func TestDifferential(t *testing.T) {
 			t.Errorf("%s: all agree: %s", tc.name, outcomes[0])
 		}
 		if differ {
-			fmt.Fprintf(&rows, "| %s | %s | %s |\n", tc.name, strings.Join(outcomes, " | "), why)
+			table.add(tc.name, strings.Join(outcomes, " | ")+" | "+why)
 		}
 	}
 	for name := range whyDifferent {
@@ -272,7 +301,31 @@ func TestDifferential(t *testing.T) {
 			t.Errorf("%s: explained, but no case", name)
 		}
 	}
-	checkTable(t, rows.String(), len(differentialCases))
+	checkTable(t, table.rows(), len(seen))
+}
+
+// differences are requests of different outcomes. Those of the same outcomes, for the same reason, share a row.
+type differences struct {
+	order []string            // outcomes and reason
+	names map[string][]string // outcomes and reason → requests
+}
+
+func (d *differences) add(name, outcomes string) {
+	if d.names == nil {
+		d.names = map[string][]string{}
+	}
+	if d.names[outcomes] == nil {
+		d.order = append(d.order, outcomes)
+	}
+	d.names[outcomes] = append(d.names[outcomes], name)
+}
+
+func (d *differences) rows() string {
+	var b strings.Builder
+	for _, outcomes := range d.order {
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(d.names[outcomes], "; "), outcomes)
+	}
+	return b.String()
 }
 
 const (
@@ -292,7 +345,7 @@ func checkTable(t *testing.T, rows string, cases int) {
 	if !ok1 || !ok2 {
 		t.Fatal("docs/conformance.md has no place for the differences")
 	}
-	want := fmt.Sprintf("\n%d requests; these have different outcomes:\n\n| request | holdfast | oidc-provider | go-oidc | why |\n| --- | --- | --- | --- | --- |\n%s\n", cases, rows)
+	want := fmt.Sprintf("\n%d requests; these have different outcomes:\n\n| requests | holdfast | oidc-provider | go-oidc | why |\n| --- | --- | --- | --- | --- |\n%s\n", cases, rows)
 	if *updateDocs {
 		if err := os.WriteFile(file, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
 			t.Fatal(err)

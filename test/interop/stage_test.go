@@ -131,7 +131,20 @@ func (s *stage) openIssuer(t *testing.T) {
 		clients[i].Audience, clients[i].Scope, clients[i].Binding = []string{audience}, []string{"transfer", "read"}, issuer.DPoP
 	}
 	clients = append(clients, userClients(hash)...)
-	secret := random()
+	s.issuer = startIssuer(t, s.issuerAlg, issuer.Config{
+		Clients: clients, RequireNonce: true,
+		Registration: &issuer.DynamicRegistration{Documents: true, Audience: []string{audience}, Scope: []string{"read"}},
+		Observer: func(_ context.Context, e issuer.Event) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.events = append(s.events, e)
+		},
+	})
+}
+
+// startIssuer serves an issuer with a database and a development user of its own, and returns its identifier.
+func startIssuer(t *testing.T, alg keys.Algorithm, cfg issuer.Config) string {
+	t.Helper()
 	database, err := store.Open(t.Context(), "sqlite::memory:")
 	if err != nil {
 		t.Fatal(err)
@@ -141,30 +154,22 @@ func (s *stage) openIssuer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	ring, err := signing.Open(t.Context(), signing.Config{Store: database, Secrets: [][]byte{secret}, Algorithms: []keys.Algorithm{s.issuerAlg}})
+	cfg.Store, cfg.Secret, cfg.Replay = database, random(), newGuard(t)
+	cfg.Keys, err = signing.Open(t.Context(), signing.Config{Store: database, Secrets: [][]byte{cfg.Secret}, Algorithms: []keys.Algorithm{alg}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := listen(t)
-	identifier := "http://" + l.Addr().String()
-	observer := func(_ context.Context, e issuer.Event) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.events = append(s.events, e)
-	}
-	users, err := login.New(login.Config{Issuer: identifier, Store: database, InsecureDevelopmentUser: developer, Observer: observer})
+	cfg.Issuer = "http://" + l.Addr().String()
+	cfg.Login, err = login.New(login.Config{Issuer: cfg.Issuer, Store: database, InsecureDevelopmentUser: developer, Observer: cfg.Observer})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := issuer.New(issuer.Config{
-		Issuer: identifier, Store: database, Keys: ring, Clients: clients, Secret: secret, RequireNonce: true, Login: users,
-		Registration: &issuer.DynamicRegistration{Documents: true, Audience: []string{audience}, Scope: []string{"read"}},
-		Replay:       newGuard(t), Observer: observer,
-	})
+	server, err := issuer.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.issuer = serve(t, &http.Server{Handler: server.Handler()}, l)
+	return serve(t, &http.Server{Handler: server.Handler()}, l)
 }
 
 // userClients act for users: one confidential, one public.
