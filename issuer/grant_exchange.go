@@ -44,7 +44,8 @@ type Exchange struct {
 type Outside struct {
 	// Issuer is its identifier, as in iss.
 	Issuer string
-	// Verify checks an ID or access token of it, and that it was issued for us.
+	// Verify checks an ID or access token of it, and that it was issued for us. An *Error is the refusal, as Unavailable where
+	// the issuer can't be asked; any other error says that the token isn't good.
 	Verify func(ctx context.Context, token string) (OutsideToken, error)
 }
 
@@ -163,6 +164,9 @@ func (s *Server) outsideToken(ctx context.Context, is *issuance, iss, text, kind
 		return claims{}, &Error{Reason: ProofMissing, Section: exchangeSection} // or a bearer token would become another
 	}
 	verified, err := s.outside[i].Verify(ctx, text)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return claims{}, e
+	}
 	if err != nil {
 		return claims{}, refused("subject_token", err)
 	}

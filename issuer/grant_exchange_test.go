@@ -40,6 +40,9 @@ func outsideVerifier(now time.Time) func(context.Context, string) (OutsideToken,
 		if strings.Contains(parsed.Payload, "expired") {
 			return OutsideToken{Subject: "x", Expires: now}, nil
 		}
+		if strings.Contains(parsed.Payload, "unreachable") {
+			return OutsideToken{}, &Error{Reason: Unavailable}
+		}
 		if !strings.Contains(parsed.Payload, "bob") {
 			return OutsideToken{}, errors.New("not of bob")
 		}
@@ -323,6 +326,8 @@ func TestExchangeOutside(t *testing.T) {
 	if d := cmp.Diff(claims, want); d != "" {
 		t.Errorf("-got +want\n%s", d)
 	}
+	res := orders.exchange(outsideToken(t, `{"iss":"`+testOutside+`","sub":"unreachable"}`), id)
+	checkRefused(t, res, 503, "temporarily_unavailable", Unavailable)
 	for _, tc := range []struct {
 		name, claims string
 		who          string

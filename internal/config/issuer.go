@@ -9,12 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-
-	"github.com/holdfast-project/holdfast/internal/fetch"
 	"github.com/holdfast-project/holdfast/issuer"
 	"github.com/holdfast-project/holdfast/issuer/login"
 	"github.com/holdfast-project/holdfast/issuer/signing"
@@ -66,38 +62,6 @@ func (b *builder) httpClient(path, caFile string) *http.Client {
 		return nil
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: b.roots(path, caFile), ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment}}
-}
-
-// outside makes what verifies another issuer's tokens. Its metadata and keys are fetched when the first token comes.
-func (b *builder) outside(path string, o Outside) issuer.Outside {
-	client := fetch.Bounded(b.httpClient(path+".ca_file", o.CAFile))
-	var mu sync.Mutex // guards verifier
-	var verifier *oidc.IDTokenVerifier
-	find := func(ctx context.Context) (*oidc.IDTokenVerifier, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if verifier != nil {
-			return verifier, nil
-		}
-		// The provider fetches keys with this context for as long as it lives.
-		provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), client), o.URL)
-		if err != nil {
-			return nil, err
-		}
-		verifier = provider.Verifier(&oidc.Config{ClientID: o.Audience})
-		return verifier, nil
-	}
-	return issuer.Outside{Issuer: o.URL, Verify: func(ctx context.Context, token string) (issuer.OutsideToken, error) {
-		v, err := find(ctx)
-		if err != nil {
-			return issuer.OutsideToken{}, err
-		}
-		verified, err := v.Verify(ctx, token)
-		if err != nil {
-			return issuer.OutsideToken{}, err
-		}
-		return issuer.OutsideToken{Subject: o.URL + "|" + verified.Subject, Expires: verified.Expiry}, nil
-	}}
 }
 
 // SigningKeys are the keys that sign tokens: made by themselves, and replaced on a schedule.

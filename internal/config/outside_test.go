@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-project/holdfast/internal/jws"
+	"github.com/holdfast-project/holdfast/issuer"
 	"github.com/holdfast-project/holdfast/keys"
 )
 
@@ -47,6 +49,10 @@ func TestOutside(t *testing.T) {
 		{"as it should be", key, `x`, true},
 		{"for somebody else", key, `"aud":"bridge" "aud":"other"`, false},
 		{"of another issuer", key, `"iss":"http "iss":"https`, false},
+		{"of nobody", key, `"sub": "other":`, false},
+		{"of a name in lines", key, `"sub":"u7" "sub":"a\nb"`, false},
+		{"of an empty name", key, `"sub":"u7" "sub":""`, false},
+		{"of a long name", key, `"sub":"u7" "sub":"` + strings.Repeat("x", 256) + `"`, false},
 		{"expired", key, fmt.Sprintf(`"exp":%d "exp":%d`, now+60, now-1), false},
 		{"by another key", other, `x`, false},
 	} {
@@ -72,5 +78,41 @@ func TestOutside(t *testing.T) {
 	}
 	if asked != 1 {
 		t.Errorf("the metadata was fetched %d times", asked)
+	}
+}
+
+// Another issuer that can't be asked is a failure of the server, not of the token; and it isn't asked each time.
+func TestOutsideUnavailable(t *testing.T) {
+	for _, tc := range []struct {
+		name, jwks string
+		status     int
+		part       string // of the error
+	}{
+		{"failing", "https://as.example/jwks", http.StatusInternalServerError, "500"},
+		{"keys in the clear", "http://as.example/jwks", http.StatusOK, "jwks_uri"},
+		{"no keys", "", http.StatusOK, "jwks_uri"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			asked := 0
+			var url string
+			provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked++
+				w.WriteHeader(tc.status)
+				fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"x":%q}`, url, tc.jwks, strings.Repeat("x", 10<<10))
+			}))
+			t.Cleanup(provider.Close)
+			url = provider.URL
+			parts := openIssuer(t, loadStaged(t, issuerText+"  outside: [{url: '"+url+"', audience: bridge}]\n"))
+			for range 2 {
+				_, err := parts.Outside[0].Verify(t.Context(), "x.y.z")
+				e, ok := errors.AsType[*issuer.Error](err)
+				if !ok || e.Reason != issuer.Unavailable || !strings.Contains(e.Error(), tc.part) || len(e.Error()) > 500 {
+					t.Errorf("got %.600v", err)
+				}
+			}
+			if asked != 1 {
+				t.Errorf("it was asked %d times", asked)
+			}
+		})
 	}
 }

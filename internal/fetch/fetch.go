@@ -90,6 +90,27 @@ func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// maxErrorText is how much of an error is of use in a log, in bytes.
+const maxErrorText = 256
+
+// Short returns err with a text of at most 256 bytes: libraries put whole answers into theirs. nil stays nil.
+func Short(err error) error {
+	if err == nil || len(err.Error()) <= maxErrorText {
+		return err
+	}
+	return shortError{err}
+}
+
+type shortError struct{ error }
+
+// Error returns the beginning of the text.
+func (e shortError) Error() string {
+	return strings.ToValidUTF8(e.error.Error()[:maxErrorText-3], "") + "..."
+}
+
+// Unwrap returns the error that was shortened.
+func (e shortError) Unwrap() error { return e.error }
+
 // Document reads a JSON document of at most MaxDocument bytes. An answer with another status than 200 is a StatusError.
 func Document(ctx context.Context, client *http.Client, from string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)

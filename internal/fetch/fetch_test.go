@@ -116,3 +116,23 @@ func TestBounded(t *testing.T) {
 		})
 	}
 }
+
+func TestShort(t *testing.T) {
+	if err := Short(nil); err != nil {
+		t.Errorf("got %v", err)
+	}
+	for _, tc := range []struct {
+		name, text, want string
+	}{
+		{"short", strings.Repeat("x", maxErrorText), strings.Repeat("x", maxErrorText)},
+		{"one more", strings.Repeat("x", maxErrorText+1), strings.Repeat("x", maxErrorText-3) + "..."},
+		{"cut in a character", strings.Repeat("x", maxErrorText-4) + "\u20acuro", strings.Repeat("x", maxErrorText-4) + "..."},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := errors.New(tc.text)
+			if got := Short(err); got.Error() != tc.want || !errors.Is(got, err) {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}

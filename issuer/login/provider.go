@@ -120,7 +120,7 @@ func (p *provider) discover(ctx context.Context) (*discovered, error) {
 	case p.found != nil: // old, which is better than none
 		p.again = p.now().Add(discoveryWait)
 	default:
-		p.failed = &issuer.Error{Reason: issuer.Unavailable, Part: "provider " + p.Name, Err: err}
+		p.failed = &issuer.Error{Reason: issuer.Unavailable, Part: "provider " + p.Name, Err: fetch.Short(err)}
 		p.again = p.now().Add(discoveryWait)
 	}
 	return p.found, p.failed
@@ -177,7 +177,7 @@ func (p *provider) redeem(ctx context.Context, found *discovered, redirect, code
 		return identity{}, p.refused("token endpoint", shown(e.ErrorCode), nil)
 	}
 	if err != nil {
-		return identity{}, &issuer.Error{Reason: issuer.Unavailable, Part: "provider " + p.Name, Err: err}
+		return identity{}, &issuer.Error{Reason: issuer.Unavailable, Part: "provider " + p.Name, Err: fetch.Short(err)}
 	}
 	raw, _ := token.Extra("id_token").(string)
 	verified, err := found.verifier.Verify(oidc.ClientContext(ctx, p.client), raw)
@@ -223,7 +223,7 @@ func (p *provider) userName(subject string) string {
 }
 
 func (p *provider) refused(part, got string, err error) error {
-	return &issuer.Error{Reason: issuer.LoginRefused, Section: "OpenID Connect Core, section 3.1", Part: p.Name + ": " + part, Got: got, Err: err}
+	return &issuer.Error{Reason: issuer.LoginRefused, Section: "OpenID Connect Core, section 3.1", Part: p.Name + ": " + part, Got: got, Err: fetch.Short(err)}
 }
 
 // shown is a peer's word as logs may have it.
