@@ -48,7 +48,7 @@ func (s *Server) authenticateAssertion(r *http.Request, f form) (caller, error) 
 	if err != nil {
 		return caller{}, err
 	}
-	named, err := s.client(r.Context(), claims.subject)
+	named, err := s.client(r, claims.subject)
 	if err != nil {
 		return caller{}, err
 	}

@@ -64,7 +64,7 @@ func (s *Server) authenticate(r *http.Request, f form) (c caller, err error) {
 // identify finds the client that a request names, and what shows that it is the one: its certificate, its signature, or
 // nothing for a public client (RFC 6749, section 3.2.1).
 func (s *Server) identify(r *http.Request, f form) (caller, error) {
-	c, err := s.client(r.Context(), f.get("client_id"))
+	c, err := s.client(r, f.get("client_id"))
 	if err != nil {
 		return caller{}, err
 	}
@@ -110,7 +110,7 @@ func (s *Server) authenticateBasic(r *http.Request) (caller, error) {
 // authenticateSecret compares a client's secret. An unknown client costs as much as a wrong secret.
 func (s *Server) authenticateSecret(r *http.Request, method AuthMethod, id, secret string) (caller, error) {
 	const section = "RFC 6749, section 2.3.1"
-	c, err := s.client(r.Context(), id)
+	c, err := s.client(r, id)
 	if err != nil {
 		return caller{}, err
 	}

@@ -69,7 +69,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, a *authorizat
 	if err != nil {
 		return err
 	}
-	if a.client, err = s.namedClient(r.Context(), f.get("client_id")); err != nil {
+	if a.client, err = s.namedClient(r, f.get("client_id")); err != nil {
 		return err
 	}
 	if uri := f.get("request_uri"); uri != "" {
@@ -109,8 +109,8 @@ func readQuery(r *http.Request) (form, error) {
 }
 
 // namedClient finds the client that a browser's request names. It proves nothing.
-func (s *Server) namedClient(ctx context.Context, id string) (*client, error) {
-	c, err := s.client(ctx, id)
+func (s *Server) namedClient(r *http.Request, id string) (*client, error) {
+	c, err := s.client(r, id)
 	if err == nil && c == nil {
 		err = &Error{Reason: ClientUnknown, Section: "RFC 6749, section 4.1.2.1", Part: "client_id"}
 	}

@@ -1,8 +1,8 @@
 package issuer
 
 import (
-	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -55,8 +55,8 @@ func (k *clientCache) keep(c *client, until time.Time) {
 }
 
 // client finds a client by its id: of the configured ones first, then of the registered ones, then at the URL that the id
-// may be. One that isn't known is nil.
-func (s *Server) client(ctx context.Context, id string) (*client, error) {
+// may be. One that isn't known is nil. r is who asks: what is fetched in vain is counted as its peer's failure.
+func (s *Server) client(r *http.Request, id string) (*client, error) {
 	if c := s.clients[id]; c != nil {
 		return c, nil
 	}
@@ -67,9 +67,9 @@ func (s *Server) client(ctx context.Context, id string) (*client, error) {
 	if c := s.registered.find(id, now); c != nil {
 		return c, nil
 	}
-	row, err := s.store.Client(ctx, id)
+	row, err := s.store.Client(r.Context(), id)
 	if isUnknown(err) {
-		return s.documentClient(ctx, id), nil
+		return s.documentClient(r, id)
 	}
 	if err != nil {
 		return nil, storeRefusal(err, Unavailable, "client")

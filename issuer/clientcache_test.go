@@ -4,11 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/holdfast-project/holdfast/issuer/store"
 )
+
+// anybody is a request of somebody who names a client.
+func anybody(ctx context.Context) *http.Request {
+	return httptest.NewRequestWithContext(ctx, "GET", testIssuer+"/authorize", nil)
+}
 
 // register stores a client with the test's secret.
 func (f *fixture) register(t testing.TB, id string) {
@@ -53,7 +59,7 @@ func TestRegisteredClients(t *testing.T) {
 func TestConfiguredClientHidesRegistered(t *testing.T) {
 	f := newFixture(t, nil)
 	f.register(t, "any")
-	c, err := f.client(t.Context(), "any")
+	c, err := f.client(anybody(t.Context()), "any")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +82,7 @@ func TestStoredRegistrationIsJudged(t *testing.T) {
 			if err := f.store.CreateClient(t.Context(), testNow, store.Client{ID: id, Registration: []byte(text)}); err != nil {
 				t.Fatal(err)
 			}
-			c, err := f.client(t.Context(), id)
+			c, err := f.client(anybody(t.Context()), id)
 			if c != nil || err == nil || asError(err).Reason != Failed {
 				t.Errorf("got client %v and error %v, want reason %s", c, err, Failed)
 			}
@@ -90,11 +96,11 @@ func TestClientLookUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, id := range []string{"", "a\x00", "ä", string(make([]byte, maxClientID+1))} {
-		if c, err := f.client(ctx, id); c != nil || err != nil {
+		if c, err := f.client(anybody(ctx), id); c != nil || err != nil {
 			t.Errorf("%q: got %v and error %v, want neither", id, c, err)
 		}
 	}
-	if _, err := f.client(ctx, "late"); err == nil || asError(err).Reason != Unavailable {
+	if _, err := f.client(anybody(ctx), "late"); err == nil || asError(err).Reason != Unavailable {
 		t.Errorf("got error %v, want reason %s", err, Unavailable)
 	}
 }

@@ -3,6 +3,8 @@ package issuer
 import (
 	"context"
 	"errors"
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,29 +43,38 @@ func newDocuments(r *DynamicRegistration) *documents {
 	return d
 }
 
-// documentClient finds the client that a document describes; nil if there is none. What was wrong is for the observer.
-func (s *Server) documentClient(ctx context.Context, id string) *client {
+// documentClient finds the client that a document describes; nil if there is none. What was wrong is for the observer. A
+// document that can't be had at the moment is an error: its client isn't unknown.
+func (s *Server) documentClient(r *http.Request, id string) (*client, error) {
 	if s.documents == nil || !strings.HasPrefix(id, "https:") {
-		return nil
+		return nil, nil
 	}
 	now := s.now()
 	if c := s.documents.cache.find(id, now); c != nil {
-		return c
+		return c, nil
 	}
-	c, err := s.documents.fetch(ctx, id)
+	if err := s.mayTry(r, nil); err != nil {
+		return nil, err
+	}
+	c, err := s.documents.fetch(r.Context(), id)
 	if err == nil {
 		_, err = s.keys.Signer(c.IDTokenAlgorithm)
 	}
-	if err != nil {
-		refusal, ok := errors.AsType[*Error](err)
-		if !ok {
-			refusal = &Error{Reason: MetadataRefused, Section: documentSection, Err: err}
-		}
-		s.observe(ctx, Event{Endpoint: "client-document", Refusal: refusal})
-		return nil
+	if err == nil {
+		s.documents.cache.keep(c, now.Add(documentFresh))
+		return c, nil
 	}
-	s.documents.cache.keep(c, now.Add(documentFresh))
-	return c
+	// What is wrong may not be remembered, so whoever names it again and again has it fetched as often.
+	s.failures.count("", s.peerOf(r), now)
+	refusal, ok := errors.AsType[*Error](err)
+	if !ok {
+		refusal = &Error{Reason: MetadataRefused, Section: documentSection, Err: err}
+	}
+	if refusal.Reason == Unavailable { // which is what is answered, and observed then
+		return nil, refusal
+	}
+	s.observe(r.Context(), Event{Endpoint: "client-document", Refusal: refusal})
+	return nil, nil
 }
 
 // fetch reads a document.
@@ -75,9 +86,9 @@ func (d *documents) fetch(ctx context.Context, id string) (*client, error) {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	default:
-		return nil, errors.New("too many documents are being fetched")
+		return nil, &Error{Reason: Unavailable, Part: "client_id", Expected: "fewer documents to be fetched at once"}
 	}
-	text, err := fetch.Document(ctx, d.http, id)
+	text, err := d.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +97,36 @@ func (d *documents) fetch(ctx context.Context, id string) (*client, error) {
 		return nil, err
 	}
 	return newClient(c)
+}
+
+// read returns what is at a URL, if it is JSON.
+func (d *documents) read(ctx context.Context, id string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, id, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := d.http.Do(req)
+	if err != nil {
+		return nil, &Error{Reason: Unavailable, Section: documentSection, Part: "client_id", Err: err}
+	}
+	defer resp.Body.Close()
+	switch kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); {
+	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
+		return nil, &Error{Reason: Unavailable, Section: documentSection, Part: "client_id", Err: fetch.StatusError(resp.StatusCode)}
+	case resp.StatusCode != http.StatusOK:
+		return nil, fetch.StatusError(resp.StatusCode)
+	case kind != "application/json" && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")):
+		return nil, &Error{Reason: MetadataRefused, Section: documentSection, Part: "Content-Type", Expected: "application/json"}
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxMetadata+1))
+	if err != nil {
+		return nil, &Error{Reason: Unavailable, Section: documentSection, Part: "client_id", Err: err}
+	}
+	if len(text) > maxMetadata {
+		return nil, &Error{Reason: MetadataRefused, Section: documentSection, Part: "body", Expected: "at most 16 KiB"}
+	}
+	return text, nil
 }
 
 // checkDocumentURL tells whether a client_id can be the URL of a document.

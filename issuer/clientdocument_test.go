@@ -18,24 +18,25 @@ type homepage struct {
 	*httptest.Server
 	id       string
 	document map[string]any
+	kind     string                    // its Content-Type
 	answer   func(http.ResponseWriter) // in place of the document, if set
 	asked    atomic.Int64
 }
 
 func newHomepage(t testing.TB) *homepage {
 	t.Helper()
-	h := &homepage{}
+	h := &homepage{kind: "application/json"}
 	h.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.asked.Add(1)
 		if r.URL.Path == "/moved" {
 			http.Redirect(w, r, "/app", http.StatusFound)
 			return
 		}
+		w.Header().Set("Content-Type", h.kind)
 		if h.answer != nil {
 			h.answer(w)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(h.document)
 	}))
 	t.Cleanup(h.Close)
@@ -66,6 +67,7 @@ func TestClientDocument(t *testing.T) {
 	}{
 		{"public", func(*homepage) {}, false},
 		{"public by default", func(h *homepage) { delete(h.document, "token_endpoint_auth_method") }, false},
+		{"of a type of its own", func(h *homepage) { h.kind = "application/app+json; charset=utf-8" }, false},
 		{"by assertions", nil, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -128,6 +130,10 @@ func TestClientDocumentRefused(t *testing.T) {
 		{"a grant of its own", set("grant_types", []string{"authorization_code", "client_credentials"})},
 		{"not there", func(h *homepage) { h.answer = func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) } }},
 		{"no JSON", func(h *homepage) { h.answer = func(w http.ResponseWriter) { w.Write([]byte("hello")) } }},
+		{"a page", func(h *homepage) { h.kind = "text/html" }},
+		{"of no type", func(h *homepage) { h.kind = "" }},
+		{"of nearly the type", func(h *homepage) { h.kind = "text/app+json" }},
+		{"too long", func(h *homepage) { h.document["x"] = strings.Repeat("x", maxMetadata) }},
 		{"huge", func(h *homepage) { h.document["x"] = strings.Repeat("x", 300<<10) }},
 		{"moved", func(h *homepage) { h.id = h.URL + "/moved"; h.document["client_id"] = h.id }},
 		{"a server that is none", func(h *homepage) { h.Close() }},
@@ -154,7 +160,7 @@ func TestClientDocumentsWhereTheyAreOn(t *testing.T) {
 	path := "https://as.example" + wellKnown + "/tenant"
 	h := newHomepage(t)
 	off := h.fixture(t, func(r *DynamicRegistration) { r.Documents = false })
-	if c, err := off.client(t.Context(), h.id); c != nil || err != nil || h.asked.Load() != 0 {
+	if c, err := off.client(anybody(t.Context()), h.id); c != nil || err != nil || h.asked.Load() != 0 {
 		t.Errorf("off: got %v, %v, fetched %d times", c, err, h.asked.Load())
 	}
 	if m := jsonObject(t, get(t, off, "GET", path).Body.Bytes()); m["client_id_metadata_document_supported"] != nil {
@@ -166,11 +172,72 @@ func TestClientDocumentsWhereTheyAreOn(t *testing.T) {
 		t.Errorf("documents only: got %v", m)
 	}
 	public := h.fixture(t, func(r *DynamicRegistration) { r.HTTP = nil })
-	if c, err := public.client(t.Context(), h.id); c != nil || err != nil || h.asked.Load() != 0 {
+	c, err := public.client(anybody(t.Context()), h.id)
+	if c != nil || err == nil || asError(err).Reason != Unavailable || h.asked.Load() != 0 {
 		t.Errorf("on this machine: got %v, %v, fetched %d times", c, err, h.asked.Load())
 	}
-	if got := public.events[len(public.events)-1]; got.Endpoint != "client-document" || got.Refusal == nil {
+	missing := h.fixture(t, nil)
+	if c, err := missing.client(anybody(t.Context()), h.URL+"/moved"); c != nil || err != nil {
+		t.Errorf("not there: got %v, %v", c, err)
+	}
+	if got := missing.events[len(missing.events)-1]; got.Endpoint != "client-document" || got.Refusal == nil {
 		t.Errorf("got event %+v", got)
+	}
+}
+
+// A document that can't be had at the moment doesn't make its client an unknown one: it is to try again, and to forget nothing.
+func TestClientDocumentUnavailable(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status int
+		want   int
+	}{
+		{"failing", http.StatusInternalServerError, http.StatusServiceUnavailable},
+		{"busy", http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		{"gone", http.StatusGone, http.StatusUnauthorized},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHomepage(t)
+			h.answer = func(w http.ResponseWriter) { w.WriteHeader(tc.status) }
+			f := h.fixture(t, nil)
+			q := request("")
+			q.form = map[string][]string{"grant_type": {"refresh_token"}, "client_id": {h.id}, "refresh_token": {"hfr_x"}}
+			res := f.send(t, q)
+			if res.status != tc.want || (res.header.Get("Retry-After") == "") != (tc.want == http.StatusUnauthorized) {
+				t.Errorf("got %d %v, want %d", res.status, res.body, tc.want)
+			}
+		})
+	}
+}
+
+// Nobody can have us fetch without end what isn't a document; those that are remembered cost nothing.
+func TestClientDocumentFetches(t *testing.T) {
+	h := newHomepage(t)
+	now := testNow
+	hash, err := HashSecret(testInitial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newAuthorizing(t, &now, func(cfg *Config) {
+		cfg.FailureLimit = 2
+		cfg.Registration = &DynamicRegistration{InitialTokens: []SecretHash{hash}, Documents: true, HTTP: h.Client(), Audience: []string{testResource}}
+	})
+	b := f.browser()
+	for i, tc := range []struct {
+		id      string
+		status  int
+		fetched int64 // until then
+	}{
+		{h.id, http.StatusSeeOther, 1},
+		{h.id + "/other", http.StatusBadRequest, 2},
+		{h.id + "/other", http.StatusBadRequest, 3},
+		{h.id + "/other", http.StatusTooManyRequests, 3},
+		{h.id + "/another", http.StatusTooManyRequests, 3},
+		{h.id, http.StatusSeeOther, 3},
+	} {
+		if w := b.authorize(asking(tc.id)); w.Code != tc.status || h.asked.Load() != tc.fetched {
+			t.Errorf("%d: got %d, fetched %d times; want %d, %d", i, w.Code, h.asked.Load(), tc.status, tc.fetched)
+		}
 	}
 }
 
@@ -179,7 +246,7 @@ func TestClientDocumentHidden(t *testing.T) {
 	h := newHomepage(t)
 	f := h.fixture(t, nil)
 	f.register(t, h.id)
-	c, err := f.client(t.Context(), h.id)
+	c, err := f.client(anybody(t.Context()), h.id)
 	if err != nil || c == nil || c.AuthMethod != ClientSecretBasic || h.asked.Load() != 0 {
 		t.Errorf("got %+v, %v, fetched %d times", c, err, h.asked.Load())
 	}

@@ -121,7 +121,7 @@ func (s *Server) resumeInteraction(r *http.Request, a *authorization, id string)
 	if err := json.Unmarshal(i.Request, &stored); err != nil {
 		return err
 	}
-	if a.client, err = s.namedClient(r.Context(), stored.ClientID); err != nil {
+	if a.client, err = s.namedClient(r, stored.ClientID); err != nil {
 		return err
 	}
 	if err := a.resume(i.Request); err != nil {

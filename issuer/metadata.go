@@ -106,6 +106,9 @@ func (s *Server) metadata() metadata {
 	for _, c := range s.clients {
 		scopes = append(scopes, c.Scope...)
 	}
+	if s.registration != nil {
+		scopes = append(scopes, s.registration.Scope...)
+	}
 	slices.Sort(scopes)
 	m := metadata{
 		Issuer:                   s.issuer,

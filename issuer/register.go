@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxMetadata bounds a registration request, in bytes.
+	// maxMetadata bounds what a client says of itself, in bytes.
 	maxMetadata = 16 << 10
 	// maxClientName bounds the name that a client gives itself, in bytes: people read it.
 	maxClientName = 100

@@ -107,7 +107,7 @@ func TestRegister(t *testing.T) {
 			if d := cmp.Diff(res.body, want); d != "" {
 				t.Errorf("-got +want\n%s", d)
 			}
-			c, err := f.client(t.Context(), id)
+			c, err := f.client(anybody(t.Context()), id)
 			if err != nil || c == nil {
 				t.Fatalf("got client %v, %v", c, err)
 			}
@@ -248,9 +248,14 @@ func TestRegisterWhereItIsOn(t *testing.T) {
 	}
 	open := newRegistering(t, func(cfg *Config) {
 		cfg.Registration.InitialTokens, cfg.Registration.InsecureOpen, cfg.FailureLimit = nil, true, 3
+		cfg.Registration.Scope = append(cfg.Registration.Scope, "new")
 	})
-	if m := jsonObject(t, get(t, open, "GET", "https://as.example"+path).Body.Bytes()); m["registration_endpoint"] != testIssuer+"/register" {
+	m := jsonObject(t, get(t, open, "GET", "https://as.example"+path).Body.Bytes())
+	if m["registration_endpoint"] != testIssuer+"/register" {
 		t.Errorf("open: got %v", m["registration_endpoint"])
+	}
+	if scopes, _ := m["scopes_supported"].([]any); !slices.Contains(scopes, any("new")) {
+		t.Errorf("open: got scopes %v", scopes)
 	}
 	for i := range 4 {
 		r := registering(nil)

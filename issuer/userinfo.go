@@ -96,7 +96,7 @@ func bearing(h http.Header) (scheme, token string, err error) {
 // unbound ones go without.
 func (s *Server) proveHolder(r *http.Request, scheme, token string, c claims) (*proof, error) {
 	if len(c.Confirmation) == 0 {
-		client, err := s.client(r.Context(), c.ClientID)
+		client, err := s.client(r, c.ClientID)
 		if err != nil {
 			return nil, err
 		}
