@@ -55,28 +55,43 @@ type contender struct {
 
 // BenchmarkIssuerTokens asks this issuer and oidc-provider in turn for access tokens: client_credentials with
 // client_secret_basic, DPoP proofs of ES256 with a nonce, each good once, for JWTs of ES256. Requests are made before each slice.
-// Then it asks this issuer for 200,000 tokens, and its memory of proofs grows.
+// Then it compares the last tenth of 200,000 tokens with the first, which another process of this issuer gives.
 func BenchmarkIssuerTokens(b *testing.B) {
 	if !*full {
 		b.Skip("takes minutes, and npm's packages: `make bench-issuer`")
 	}
-	ours, theirs := openOurs(b), openOIDCProvider(b)
-	const slice, rounds = 250, 80 // short, so that what else the machine does is shared evenly
+	ours, theirs, fresh := openOurs(b), openOIDCProvider(b), openOurs(b)
 	for b.Loop() {
-		for _, c := range []*contender{theirs, ours} { // until they are warm
-			c.run(b, 2000)
+		for _, c := range []*contender{theirs, ours, fresh} { // until they are warm
+			c.run(b, warmUp)
 			c.latencies, c.rates, c.processor = nil, nil, 0
 		}
-		var ratios []float64
-		for range rounds {
-			ratios = append(ratios, ours.run(b, slice)/theirs.run(b, slice))
-		}
-		b.ReportMetric(median(ratios), "ratio")
+		b.ReportMetric(takeTurns(b, ours, theirs), "ratio")
 		ours.report(b, "")
 		theirs.report(b, "-oidc")
-		ours.reportFlatness(b, 20_000)
+		for range 8 { // and what came before
+			ours.run(b, slice*rounds)
+		}
+		b.ReportMetric(takeTurns(b, ours, fresh), "last/first")
 	}
 	b.ReportMetric(0, "ns/op") // of everything together
+}
+
+// Both of a comparison are asked for slice tokens in each round: few, so that what else the machine does is shared evenly.
+const (
+	slice  = 250
+	rounds = 80
+	warmUp = 2000
+)
+
+// takeTurns asks both, and returns the median over rounds of the ratio of their rates.
+func takeTurns(b *testing.B, one, other *contender) float64 {
+	b.Helper()
+	var ratios []float64
+	for range rounds {
+		ratios = append(ratios, one.run(b, slice)/other.run(b, slice))
+	}
+	return median(ratios)
 }
 
 // report tells what the runs came to. Processor time is what other programs don't take from a server.
@@ -88,19 +103,6 @@ func (c *contender) report(b *testing.B, whose string) {
 		at := c.latencies[len(c.latencies)*p/100]
 		b.ReportMetric(float64(at.Microseconds()), fmt.Sprint("p", p, "-µs", whose))
 	}
-}
-
-// reportFlatness asks for ten times n tokens, and compares the last n with the first.
-func (c *contender) reportFlatness(b *testing.B, n int) {
-	var rates, used []float64
-	for range 10 {
-		before := c.processor
-		rates = append(rates, c.run(b, n))
-		used = append(used, (c.processor - before).Seconds())
-	}
-	b.Logf("each tenth of the flat run: tokens/s %.0f, seconds of processor time %.2f", rates, used)
-	b.ReportMetric(rates[9]/rates[0], "last/first")
-	b.ReportMetric(used[0]/used[9], "last/first-cpu")
 }
 
 func median(values []float64) float64 {
