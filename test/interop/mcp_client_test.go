@@ -26,6 +26,7 @@ const (
 	mcpGood      = "good"
 	mcpBearer    = "bearer"    // sends the token as a bearer token
 	mcpElsewhere = "elsewhere" // signs proofs for another URL
+	mcpUnproven  = "unproven"  // has no proof when it asks for its token
 )
 
 func TestMain(m *testing.M) {
@@ -82,7 +83,7 @@ func mcpClient(ctx context.Context, kind, server string) error {
 	cfg := oauth2.Config{ClientID: client.ID, ClientSecret: client.Secret, RedirectURL: redirect, Endpoint: oauth2.Endpoint{
 		AuthURL: as.Authorization, TokenURL: as.Token, AuthStyle: oauth2.AuthStyleInParams,
 	}}
-	token, err := letIn(ctx, cfg, signer, server)
+	token, err := letIn(ctx, kind, cfg, signer, server)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func mcpClient(ctx context.Context, kind, server string) error {
 }
 
 // letIn takes a user's way: the harness's server agrees by itself.
-func letIn(ctx context.Context, cfg oauth2.Config, signer *keys.Signer, server string) (*oauth2.Token, error) {
+func letIn(ctx context.Context, kind string, cfg oauth2.Config, signer *keys.Signer, server string) (*oauth2.Token, error) {
 	verifier := oauth2.GenerateVerifier()
 	resource := oauth2.SetAuthURLParam("resource", server)
 	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -104,6 +105,9 @@ func letIn(ctx context.Context, cfg oauth2.Config, signer *keys.Signer, server s
 		return nil, fmt.Errorf("authorization: status %d: %w", resp.StatusCode, err)
 	}
 	grants := &http.Client{Transport: &holdfast.Transport{Signer: signer}}
+	if kind == mcpUnproven {
+		grants = http.DefaultClient
+	}
 	return cfg.Exchange(context.WithValue(ctx, oauth2.HTTPClient, grants), back.Query().Get("code"), oauth2.VerifierOption(verifier), resource)
 }
 

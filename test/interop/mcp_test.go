@@ -136,7 +136,7 @@ func goAlong(t *testing.T, out io.Reader) string {
 
 var authorizationURL = regexp.MustCompile(`(?m)^http://\S+/authorize\?\S+\s`)
 
-// A client on Transport passes the harness's scenarios for DPoP; one that leaves the proof out, or signs another URL, doesn't.
+// A client on Transport passes the harness's scenarios for DPoP; one that leaves a proof out, or signs another URL, doesn't.
 func TestMCPClient(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -151,6 +151,8 @@ func TestMCPClient(t *testing.T) {
 		{"auth/dpop-nonce", mcpGood, nil},
 		{"auth/dpop", mcpBearer, []string{"sep-1932-client-dpop-auth-scheme", "sep-1932-client-fresh-proof"}},
 		{"auth/dpop", mcpElsewhere, []string{"sep-1932-client-fresh-proof"}},
+		// It then gets a bearer token, which Transport doesn't send.
+		{"auth/dpop", mcpUnproven, []string{"sep-1932-client-dpop-auth-scheme", "sep-1932-client-fresh-proof", "sep-1932-client-token-request-proof"}},
 	} {
 		t.Run(tc.scenario+"/"+tc.client, func(t *testing.T) {
 			want := slices.Clone(without)
