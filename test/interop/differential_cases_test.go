@@ -61,8 +61,6 @@ func parameter(name string, values ...string) func(*try, *attempt) {
 // again sends the request once before.
 func again(d *try, a *attempt) { d.send(a) }
 
-func ago(d time.Duration) int64 { return time.Now().Add(-d).Unix() }
-
 var differentialCases = []differentialCase{
 	{"a token for a service", true, shop},
 	{"proof: none", false, changed(shop, func(_ *try, a *attempt) { a.proofs = nil })},
@@ -104,11 +102,11 @@ var differentialCases = []differentialCase{
 	{"proof: `htu` with a fragment", false, func(d *try) *attempt { return withProof(claim("htu", d.s.endpoint["token"]+"#a"))(d) }},
 	{"proof: no `iat`", false, withProof(claim("iat", nil))},
 	{"proof: `iat` a text", false, withProof(claim("iat", "now"))},
-	{"proof: `iat` an hour ago", false, withProof(claim("iat", ago(time.Hour)))},
-	{"proof: `iat` two minutes ago", false, withProof(claim("iat", ago(2*time.Minute)))},
-	{"proof: `iat` two minutes ahead", false, withProof(claim("iat", ago(-2*time.Minute)))},
-	{"proof: `iat` an hour ahead", false, withProof(claim("iat", ago(-time.Hour)))},
-	{"proof: expired by `exp`", false, withProof(claim("exp", ago(time.Minute)))},
+	{"proof: `iat` an hour ago", false, withProof(timed("iat", -time.Hour))},
+	{"proof: `iat` two minutes ago", false, withProof(timed("iat", -2*time.Minute))},
+	{"proof: `iat` two minutes ahead", false, withProof(timed("iat", 2*time.Minute))},
+	{"proof: `iat` an hour ahead", false, withProof(timed("iat", time.Hour))},
+	{"proof: expired by `exp`", false, withProof(timed("exp", -time.Minute))},
 
 	{"client: a wrong secret", false, changed(shop, basic("shop", peerSecret+"x"))},
 	{"client: an empty secret", false, changed(shop, basic("shop", ""))},
@@ -132,10 +130,10 @@ var differentialCases = []differentialCase{
 		return withAssertion(claim("aud", []string{d.s.issuer, "https://other.example"}))(d)
 	}},
 	{"assertion: no `aud`", false, withAssertion(claim("aud", nil))},
-	{"assertion: expired", false, withAssertion(claim("exp", ago(2*time.Minute)))},
+	{"assertion: expired", false, withAssertion(timed("exp", -2*time.Minute))},
 	{"assertion: no `exp`", false, withAssertion(claim("exp", nil))},
-	{"assertion: good for a day", false, withAssertion(claim("exp", ago(-24*time.Hour)))},
-	{"assertion: not good yet", false, withAssertion(claim("nbf", ago(-10*time.Minute)))},
+	{"assertion: good for a day", false, withAssertion(timed("exp", 24*time.Hour))},
+	{"assertion: not good yet", false, withAssertion(timed("nbf", 10*time.Minute))},
 	{"assertion: no `jti`", false, withAssertion(claim("jti", nil))},
 	{"assertion: another `sub`", false, withAssertion(claim("sub", "shop"))},
 	{"assertion: another `iss`", false, withAssertion(claim("iss", "shop"))},

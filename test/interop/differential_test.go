@@ -81,6 +81,11 @@ func claim(name string, value any) edit {
 	}
 }
 
+// timed sets a claim to a time, counted from when the request is made.
+func timed(name string, ahead time.Duration) edit {
+	return func(_, claims map[string]any) { claims[name] = time.Now().Add(ahead).Unix() }
+}
+
 func headed(name string, value any) edit {
 	return func(header, _ map[string]any) {
 		if header[name] = value; value == nil {

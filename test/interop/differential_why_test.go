@@ -105,7 +105,6 @@ var whyDifferent = map[string]string{
 	"proof: `htu` the issuer":                          codeOfProofs,
 	"proof: not good yet by `nbf`":                     codeOfProofs,
 	"proof: `jti` of 4,096 characters":                 "a bound of ours: 256 bytes",
-	"proof: `iat` a minute ahead":                      freshness,
 	"proof: a nonce of nobody":                         "RFC 9449, section 4.3, step 10: looked at where the server gives nonces, which ours doesn't here",
 	"proof: a nonce that is a number":                  "RFC 9449, section 4.2: a string. go-oidc has no nonces and doesn't look",
 	"proof: `jti` of another key's proof":              "RFC 9449, section 11.1: remembered per key here, so that nobody uses up another's",
