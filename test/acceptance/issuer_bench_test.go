@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,7 +150,11 @@ func openOurs(b *testing.B) *contender {
 
 // openOIDCProvider starts the other one.
 func openOIDCProvider(b *testing.B) *contender {
-	if _, err := os.Stat(filepath.Join(interop, "node_modules")); err != nil {
+	node, err := filepath.Abs(filepath.Join(interop, "node_modules", "node-linux-"+map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH], "bin/node"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := os.Stat(node); err != nil {
 		b.Fatal("npm's packages aren't here: `make bench-issuer` installs them")
 	}
 	secret := base64.RawURLEncoding.EncodeToString(random(33))
@@ -161,7 +166,7 @@ func openOIDCProvider(b *testing.B) *contender {
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := onCore("node", "oidc-provider.mjs")
+	cmd := onCore(node, "oidc-provider.mjs")
 	cmd.Dir, cmd.Stderr, cmd.Env = interop, os.Stderr, append(os.Environ(), "NODE_ENV=production")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
