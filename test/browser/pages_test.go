@@ -37,7 +37,7 @@ const goOn = "Log in to go on to Photos"
 func testWholeWay(t *testing.T, browser context.Context) {
 	s := newStage(t, "")
 	b := newTab(t, browser)
-	b.visit(t, s.invite(t, "ada"))
+	b.visit(t, s.invite(t, "user1"))
 	b.see(t, "Make a passkey")
 	b.press(t, "Make a passkey")
 	b.read(t, "p", "Your passkey is ready. Log in with it now.")
@@ -58,7 +58,7 @@ func testWholeWay(t *testing.T, browser context.Context) {
 	b.press(t, "Allow")
 	b.read(t, "h1", "Back at the app")
 	token := a.redeem(t, a.response(t, "code"))
-	if got := a.userinfo(t, token, a.key); got != "ada" {
+	if got := a.userinfo(t, token, a.key); got != "user1" {
 		t.Errorf("got user %q", got)
 	}
 	thief, err := keys.Generate(keys.ES256)
@@ -75,7 +75,7 @@ func testWholeWay(t *testing.T, browser context.Context) {
 func testPasskeys(t *testing.T, browser context.Context) {
 	s := newStage(t, "")
 	b := newTab(t, browser)
-	link := s.invite(t, "ada")
+	link := s.invite(t, "user1")
 	b.visit(t, link)
 	call(t, b, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: b.authenticator})
 	b.press(t, "Make a passkey")
@@ -147,7 +147,7 @@ func testWithoutScript(t *testing.T, browser context.Context) {
 	s := newStage(t, developer)
 	b := newTab(t, browser)
 	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-	b.visit(t, s.invite(t, "ada"))
+	b.visit(t, s.invite(t, "user1"))
 	b.read(t, "p", "Passkeys need JavaScript, which is switched off in this browser.")
 	a := newApp(t, s)
 	b.visit(t, a.request(t))
