@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command ends with a second of waiting for late races
 			env.Values[relaysKey{}] = map[string]*relay{}
 			env.Values[processesKey{}] = &processes{}
 			return nil
