@@ -108,6 +108,9 @@ func makeResponseVectors(t *testing.T) []responseVector {
 			Policy: responsePolicy{Tag: holdfast.TagResponse, Params: []string{"created", "tag"}},
 		}
 		covers := []string{`"@status"`, content, `"@method";req`, `"@target-uri";req`, `"signature";req;key="sig1"`}
+		if content == `"pop-stream"` {
+			v.Policy.Params = append(v.Policy.Params, "nonce")
+		}
 		v.Policy.Components = slices.DeleteFunc(covers, func(s string) bool { return s == "" })
 		signer, err := httpsig.NewSigner(httpsig.SignerConfig{
 			Secret: v.secret(t), Label: v.Label, Tag: v.Policy.Tag, Nonce: func() string { return nonce }, Components: httpsig.Components(v.Policy.Components...),
@@ -162,6 +165,10 @@ func makeResponseVectors(t *testing.T) []responseVector {
 		change(&of)
 		list = append(list, of)
 	}
+	without := make("frames-without-nonce", "frames need a nonce of the server's in the response's MAC: two responses to one request may have one key", 200,
+		`"pop-stream"`, "", [2]string{"Content-Type", "text/event-stream"}, [2]string{"PoP-Stream", "v=1, chunk=65536"})
+	without.Expect, without.Base = "reject", ""
+	list = append(list, without)
 	changed(short, "status-changed", "the status is covered", func(v *responseVector) { v.Response.Status = 200 })
 	changed(short, "type-changed", "content-type is covered where the response has it", func(v *responseVector) { v.Response.Headers[0][1] = "text/html" })
 	changed(short, "location-changed", "location is covered where the response has it", func(v *responseVector) { v.Response.Headers[1][1] = "/transfers/8" })

@@ -2,5 +2,9 @@
 
 package conformance
 
-// octetStep says that every octet is changed.
-const octetStep = 1
+const (
+	// octetStep says that every octet is changed.
+	octetStep = 1
+	// minMutants is how many the promise of docs/mutations.md is about.
+	minMutants = 400_000
+)

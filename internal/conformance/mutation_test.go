@@ -9,9 +9,6 @@ import (
 	"testing"
 )
 
-// minMutants is how many the promise of docs/mutations.md is about.
-const minMutants = 100_000
-
 // TestMutants changes every accepted vector, and honest requests of every scheme as they are on the wire, in one thing at
 // a time. None may be accepted, unless what is covered stayed the same and the change is of a class that a standard says
 // doesn't matter.

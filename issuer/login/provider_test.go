@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -221,6 +222,7 @@ func TestProviderTokenRefused(t *testing.T) {
 		{"no nonce", claim("nonce", nil), "nonce"},
 		{"another issuer", claim("iss", "https://other.example"), "id_token"},
 		{"another audience", claim("aud", "other"), "id_token"},
+		{"very many audiences", claim("aud", slices.Repeat([]string{"other"}, 10_000)), "id_token"},
 		{"two audiences", claim("aud", []string{"rp", "other"}), "azp"},
 		{"two audiences, for us", func(c *company) { c.claims["aud"], c.claims["azp"] = []string{"rp", "other"}, "rp" }, ""},
 		{"another authorized party", claim("azp", "other"), "azp"},
