@@ -362,14 +362,17 @@ func (s *Server) route() error {
 	return nil
 }
 
-// Handler serves the endpoints, by their paths, and answers 404 for others.
+// Handler serves the endpoints, by their paths, and answers 404 for others. It sets Request.Pattern to the endpoint's path, as
+// http.ServeMux does, for the metrics of whoever wraps it.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if serve := s.handlers[r.URL.EscapedPath()]; serve != nil {
+			r.Pattern = r.URL.EscapedPath()
 			serve(w, r)
 			return
 		}
 		if s.login != nil && strings.HasPrefix(r.URL.EscapedPath(), s.urls.base+"/login/") {
+			r.Pattern = s.urls.base + "/login/"
 			s.login.ServeHTTP(w, r)
 			return
 		}

@@ -184,6 +184,22 @@ func TestMetadataOfCertificates(t *testing.T) {
 	}
 }
 
+// What wraps the handler can count by endpoint, of which there are few, and not by whatever is asked for.
+func TestPattern(t *testing.T) {
+	now := testNow
+	f := newAuthorizing(t, &now, nil)
+	for target, want := range map[string]string{
+		testIssuer + "/jwks": "/tenant/jwks", testIssuer + "/token?x=y": "/tenant/token", testIssuer + "/login/provider/x": "/tenant/login/",
+		testIssuer + "/elsewhere": "", testIssuer + "/jwks/": "", "https://as.example" + wellKnown + "/tenant": wellKnown + "/tenant",
+	} {
+		r := httptest.NewRequest("GET", target, nil)
+		f.Handler().ServeHTTP(httptest.NewRecorder(), r)
+		if r.Pattern != want {
+			t.Errorf("%s: got %q, want %q", target, r.Pattern, want)
+		}
+	}
+}
+
 func TestKeySet(t *testing.T) {
 	f := newFixture(t, nil)
 	w := get(t, f, "GET", testIssuer+"/jwks")
